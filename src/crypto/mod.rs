@@ -1,0 +1,13 @@
+//! Keys, signatures and certificates as values: parse, sign, verify. Pure: no file, no network, no clock.
+
+mod certificate;
+mod private_key;
+mod public_key;
+mod scheme;
+mod signature;
+
+pub use certificate::{Certificate, CertificateError, Chain};
+pub use private_key::{PrivateKey, PrivateKeyError};
+pub use public_key::{PublicKey, PublicKeyError};
+pub use scheme::{Hash, KeyAlgorithm};
+pub use signature::{SignatureBytes, SignatureError};

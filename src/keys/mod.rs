@@ -1,0 +1,39 @@
+//! Signers: whatever holds a private key, behind one trait.
+
+mod error;
+mod keyring;
+mod provider;
+
+use std::fmt;
+
+use async_trait::async_trait;
+
+pub use error::{KeyError, KeyErrorKind};
+pub use keyring::{KeySource, Keyring, KeyringEntry, PasswordSource};
+pub use provider::{KeyReference, OpenOptions, PROVIDERS, Provider};
+
+use crate::crypto::{Certificate, Chain, Hash, PublicKey, SignatureBytes};
+
+/// What a signer gave for one message.
+#[derive(Clone, Debug)]
+pub struct Signed {
+    /// The signature.
+    pub signature: SignatureBytes,
+    /// The key that verifies it: for keyless signers a new one now and then.
+    pub public_key: PublicKey,
+    /// The certificate for that key, where the signer itself brings one (keyless).
+    pub certificate: Option<(Certificate, Option<Chain>)>,
+}
+
+/// A key that is open and ready to sign, or a service that signs.
+#[async_trait]
+pub trait Signer: fmt::Debug + Send + Sync {
+    /// The public key, where it is the same for every signature. Costs no request. `None` for keyless.
+    fn public_key(&self) -> Option<&PublicKey>;
+
+    /// Signs `message` with `hash`.
+    ///
+    /// `message` is not hashed: the implementation hashes it. The bytes come back as ASN.1 DER for
+    /// ECDSA, PKCS#1 v1.5 for RSA, raw for Ed25519.
+    async fn sign(&self, message: &[u8], hash: Hash) -> Result<Signed, KeyError>;
+}

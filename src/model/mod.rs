@@ -1,0 +1,20 @@
+//! The words of the crate: digests, references, manifests, names, time, secrets. Pure.
+
+mod digest;
+mod glob;
+pub mod go_json;
+mod manifest;
+mod name;
+mod reference;
+mod secret;
+mod time;
+
+pub use digest::{Algorithm, Digest, DigestError};
+pub use glob::{Glob, GlobError};
+pub use manifest::{Annotations, Descriptor, Index, Manifest, ManifestError, Platform, media_type};
+pub use name::{NameError, SignerName};
+pub use reference::{
+    ImageRef, LayoutPath, Locator, ReferenceError, RemoteRepository, Repository, Subject, Tag,
+};
+pub use secret::{SafeUrl, Secret};
+pub use time::{Clock, SystemClock, Timestamp};

@@ -1,0 +1,40 @@
+//! The bytes that are signed, and the manifests that carry signatures. Pure.
+
+mod carrier;
+mod simple_signing;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+pub use carrier::{
+    Addition, Carrier, CarrierBytes, CarrierError, CarrierLayer, LayerId, annotation,
+};
+pub use simple_signing::{Claim, ClaimError, SimpleSigning};
+
+/// How a signature is written and where it is kept.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Format {
+    /// cosign's claim in the manifest behind the tag `sha256-<hex>.sig`.
+    SimpleSigning,
+    /// A sigstore bundle in an OCI referrer.
+    Bundle,
+}
+
+impl Format {
+    /// The name in a spec.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SimpleSigning => "simple-signing",
+            Self::Bundle => "bundle",
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,94 @@
+//! Where images and their signatures are: registries, layouts on disk, memory; behind two traits.
+//!
+//! Planning and verifying get a [`ReadStore`] and so cannot write; only `apply` gets a [`Store`].
+
+mod error;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+pub use error::{StoreError, StoreErrorKind};
+
+use crate::model::{Descriptor, Digest, Locator, Repository, Tag};
+
+/// A manifest as a store gave it; its bytes have the digest of its descriptor.
+#[derive(Clone, Debug)]
+pub struct Fetched {
+    /// Media type, size and digest.
+    pub descriptor: Descriptor,
+    /// The bytes.
+    pub bytes: Bytes,
+    /// What the store calls this version, for [`Expected::Version`].
+    pub version: Option<String>,
+}
+
+/// What must be at a place for a write to happen; stores that cannot check it ignore it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Expected {
+    /// Nothing yet (`If-None-Match: *`).
+    Absent,
+    /// Anything.
+    Anything,
+    /// This version (`If-Match`).
+    Version(String),
+}
+
+/// Reads images. Planning and verifying get this and so cannot write.
+///
+/// What is absent is an error of kind [`StoreErrorKind::NotFound`] or
+/// [`StoreErrorKind::RepositoryUnknown`]; every other error means *unknown*, never absent.
+#[async_trait]
+pub trait ReadStore: fmt::Debug + Send + Sync {
+    /// Tells what `locator` names now. One request.
+    async fn resolve(
+        &self,
+        repository: &Repository,
+        locator: &Locator,
+    ) -> Result<Descriptor, StoreError>;
+
+    /// Reads a manifest or an index, checked against its digest. One request.
+    async fn manifest(
+        &self,
+        repository: &Repository,
+        locator: &Locator,
+    ) -> Result<Fetched, StoreError>;
+
+    /// Reads a blob, checked against the size and digest of `descriptor`. One request.
+    async fn blob(
+        &self,
+        repository: &Repository,
+        descriptor: &Descriptor,
+    ) -> Result<Bytes, StoreError>;
+
+    /// Lists every tag. One request a page, once for each repository and store: the answer is kept.
+    async fn tags(&self, repository: &Repository) -> Result<Arc<BTreeSet<Tag>>, StoreError>;
+}
+
+/// Reads and writes images. Only `apply` gets this.
+#[async_trait]
+pub trait Store: ReadStore {
+    /// Writes a blob. Twice is the same as once.
+    async fn put_blob(&self, repository: &Repository, content: Bytes)
+    -> Result<Digest, StoreError>;
+
+    /// Writes a manifest under a tag or its digest.
+    async fn put_manifest(
+        &self,
+        repository: &Repository,
+        locator: &Locator,
+        media_type: &str,
+        content: Bytes,
+        expected: &Expected,
+    ) -> Result<Digest, StoreError>;
+
+    /// Deletes a manifest by digest, with every tag that names it. Absent is done.
+    async fn delete_manifest(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<(), StoreError>;
+}
