@@ -3,6 +3,7 @@
 pub mod crypto;
 pub mod keys;
 pub mod model;
+pub mod observe;
 pub mod payload;
 pub mod plan;
 pub mod spec;

@@ -48,7 +48,11 @@ pub async fn examine(target: &Target, store: &dyn ReadStore, signers: &Signers) 
 }
 
 /// Reads every payload too: what `explain` shows.
-pub async fn examine_closely(target: &Target, store: &dyn ReadStore, signers: &Signers) -> Observed {
+pub async fn examine_closely(
+    target: &Target,
+    store: &dyn ReadStore,
+    signers: &Signers,
+) -> Observed {
     let closely = Target { prune: Prune::Undeclared, ..target.clone() };
     examine(&closely, store, signers).await
 }
@@ -91,7 +95,8 @@ async fn absent_by_tag_list(
     refusal: StoreError,
 ) -> Result<(), Failure> {
     let locator = Locator::Digest(target.subject.digest.clone());
-    let readable = target.exists || store.resolve(&target.subject.repository, &locator).await.is_ok();
+    let readable =
+        target.exists || store.resolve(&target.subject.repository, &locator).await.is_ok();
     if !readable {
         return Err(failure_of(&refusal));
     }
@@ -125,9 +130,10 @@ struct Judge<'a> {
 
 impl<'a> Judge<'a> {
     fn new(target: &'a Target, signers: &'a Signers) -> Self {
-        let wanted = target.wants.iter().map(|want| {
-            (&want.payload, want.payload_bytes(&target.subject.digest))
-        });
+        let wanted = target
+            .wants
+            .iter()
+            .map(|want| (&want.payload, want.payload_bytes(&target.subject.digest)));
         Self { target, signers, wanted: wanted.collect() }
     }
 
@@ -180,7 +186,8 @@ impl<'a> Judge<'a> {
 
     /// Whose signature it is: the image's own signers are tried first.
     fn signer_of(&self, payload: &[u8], signature: &SignatureBytes) -> Option<Verdict> {
-        let own = self.target.signers.iter().filter_map(|name| Some((name, self.signers.get(name)?)));
+        let own =
+            self.target.signers.iter().filter_map(|name| Some((name, self.signers.get(name)?)));
         let others = self.signers.iter().filter(|(name, _)| !self.target.signers.contains(name));
         own.chain(others).find_map(|(name, state)| verdict(name, state, payload, signature))
     }
@@ -201,9 +208,11 @@ impl<'a> Judge<'a> {
     /// Says whether something depends on the payloads that are not known yet.
     fn must_read(&self, found: &[Found]) -> bool {
         let unknown = found.iter().any(|it| it.verdict == Verdict::Unexamined);
-        let requirement_met = self.target.requires.iter().all(|name| {
-            found.iter().any(|found| found.signer() == Some(name))
-        });
+        let requirement_met = self
+            .target
+            .requires
+            .iter()
+            .all(|name| found.iter().any(|found| found.signer() == Some(name)));
         unknown && (self.target.prune > Prune::Keep || !self.all_there(found) || !requirement_met)
     }
 }

@@ -4,6 +4,7 @@
 //! meet on one digest; then the signatures of each digest are read, side by side.
 
 mod examine;
+mod reach;
 mod resolve;
 mod signers;
 
@@ -21,7 +22,7 @@ use crate::keys::Keyring;
 use crate::model::{Clock, Glob, Repository};
 use crate::plan::{
     Cleaning, Desired, DiffOptions, Failure, Observed, Plan, SignerFingerprints, Signers, Target,
-    TargetPlan, diff, signer_warnings,
+    TargetPlan, diff, hold_parents, signer_warnings,
 };
 use crate::store::{ReadStore, StoreError};
 
@@ -70,9 +71,8 @@ impl Shard {
     pub fn holds(self, target: &Target) -> bool {
         let place = format!("{}@{}", target.signatures, target.subject.digest);
         let digest = crate::model::Digest::of(place.as_bytes());
-        let number = digest.as_bytes().iter().take(8).fold(0_u64, |sum, byte| {
-            (sum << 8) | u64::from(*byte)
-        });
+        let number =
+            digest.as_bytes().iter().take(8).fold(0_u64, |sum, byte| (sum << 8) | u64::from(*byte));
         number % u64::from(self.of.max(1)) == u64::from(self.index)
     }
 }
@@ -108,7 +108,7 @@ impl Observer {
     ///
     /// Never fails: what could not be read is in the plan as blocked. The plan is in the order of the
     /// spec whatever the order of the answers.
-    pub async fn plan(&self, desired: &Desired, progress: &dyn Progress) -> (Plan, Signers) {
+    pub async fn plan(&self, desired: &Desired, progress: &dyn Progress) -> (Plan, Arc<Signers>) {
         let mut resolved = resolve(desired, &self.store, &self.options).await;
         if let Some(shard) = self.options.shard {
             resolved.targets.retain(|target| shard.holds(target));
@@ -138,19 +138,21 @@ impl Observer {
             }
             progress.advance();
         }
+        drop(looking);
         // A task ends early only by a panic, which is a defect: let it be seen as one.
         if let Some(error) = lost.pop().filter(tokio::task::JoinError::is_panic) {
             std::panic::resume_unwind(error.into_panic());
         }
         plans.sort_by_key(|(index, _)| *index);
-        let fingerprints = fingerprints(&signers);
+        let mut plans: Vec<TargetPlan> = plans.into_iter().map(|(_, plan)| plan).collect();
+        hold_parents(&mut plans);
         let plan = Plan {
-            targets: plans.into_iter().map(|(_, plan)| plan).collect(),
+            targets: plans,
             unresolved: resolved.unresolved,
             warnings: signer_warnings(&signers, options.now),
-            signers: fingerprints,
+            signers: fingerprints(&signers),
         };
-        (plan, Arc::unwrap_or_clone(signers))
+        (plan, signers)
     }
 
     /// Looks again at one target, as `apply` does when somebody else wrote meanwhile.
@@ -182,9 +184,7 @@ fn plan_target(
     TargetPlan { target: Arc::clone(target), carrier, changes }
 }
 
-fn fingerprints(
-    signers: &Signers,
-) -> BTreeMap<crate::model::SignerName, SignerFingerprints> {
+fn fingerprints(signers: &Signers) -> BTreeMap<crate::model::SignerName, SignerFingerprints> {
     let fingerprints = signers.iter().map(|(name, state)| {
         let certificate = state.profile.certificate.as_ref().map(|it| it.fingerprint());
         (name.clone(), SignerFingerprints { key: state.fingerprint(), certificate })

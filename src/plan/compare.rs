@@ -2,9 +2,7 @@
 
 use crate::crypto::{Certificate, Chain};
 use crate::model::{Annotations, Digest, Timestamp};
-use crate::plan::{
-    Difference, Failure, Field, Found, SignerState, Verdict, Want, WantOrigin,
-};
+use crate::plan::{Difference, Failure, Field, Found, SignerState, Verdict, Want, WantOrigin};
 
 /// The certificate and chain that a want asks for.
 pub(crate) struct Declared<'a> {
@@ -30,7 +28,10 @@ pub(crate) fn declared<'a>(want: &'a Want, state: &'a SignerState) -> Declared<'
             chain: attachment.chain.as_ref(),
         };
     }
-    Declared { certificate: state.profile.certificate.as_ref(), chain: state.profile.chain.as_ref() }
+    Declared {
+        certificate: state.profile.certificate.as_ref(),
+        chain: state.profile.chain.as_ref(),
+    }
 }
 
 impl Declared<'_> {
@@ -58,7 +59,10 @@ impl Declared<'_> {
         if now < certificate.not_before() {
             return unusable(
                 "signature::certificate_not_yet_valid",
-                format!("the certificate of {signer} is valid from {} on", certificate.not_before()),
+                format!(
+                    "the certificate of {signer} is valid from {} on",
+                    certificate.not_before()
+                ),
                 "check the clock of this machine, or declare the certificate later",
             );
         }

@@ -8,8 +8,8 @@ use crate::crypto::Hash;
 use crate::model::{Digest, SignerName, Timestamp};
 use crate::plan::compare::{self, CertificateState};
 use crate::plan::{
-    Change, Difference, Failure, FailureClass, Field, Found, Observed, Prune, SignerKey, SignerState, Signers,
-    Standing, Target, Verdict, Want, WantOrigin,
+    Change, Difference, Failure, FailureClass, Field, Found, Observed, Prune, SignerKey,
+    SignerState, Signers, Standing, Target, Verdict, Want, WantOrigin,
 };
 
 /// What the diff takes besides what is wanted and what is there.
@@ -101,7 +101,9 @@ impl Matching<'_> {
             let Some(found) = self.found.get(index).filter(|_| !is_set(&taken, index)) else {
                 continue;
             };
-            changes.push(self.unwanted(found, if hold { Cleaning::Never } else { self.options.cleaning }));
+            changes.push(
+                self.unwanted(found, if hold { Cleaning::Never } else { self.options.cleaning }),
+            );
         }
     }
 
@@ -193,7 +195,10 @@ impl Matching<'_> {
             WantOrigin::Owed => blocked(
                 Failure::error(
                     "signature::owed",
-                    format!("{} has not signed it yet: there is only a public key here", want.signer),
+                    format!(
+                        "{} has not signed it yet: there is only a public key here",
+                        want.signer
+                    ),
                 )
                 .help("sign it elsewhere and declare it under `[[images.attachments]]`"),
             ),
@@ -216,12 +221,13 @@ impl Matching<'_> {
         paired: &[bool],
     ) -> Option<(usize, Vec<Difference>)> {
         let digest = &self.target.subject.digest;
-        let candidates = order.iter().filter(|index| !is_set(paired, **index)).filter_map(|index| {
-            let found = self.found.get(*index)?;
-            let differences =
-                compare::differences(found, want, state, digest, self.options.now)?;
-            Some((*index, differences))
-        });
+        let candidates =
+            order.iter().filter(|index| !is_set(paired, **index)).filter_map(|index| {
+                let found = self.found.get(*index)?;
+                let differences =
+                    compare::differences(found, want, state, digest, self.options.now)?;
+                Some((*index, differences))
+            });
         candidates.min_by_key(|(_, differences)| differences.len())
     }
 
@@ -251,9 +257,10 @@ impl Matching<'_> {
     fn holds_cleaning(&self) -> bool {
         let unknown_signer =
             self.signers.values().any(|state| !matches!(state.key, SignerKey::Known(_)));
-        let unreadable = self.found.iter().any(|found| {
-            matches!(found.verdict, Verdict::Unreadable(_) | Verdict::Unexamined)
-        });
+        let unreadable = self
+            .found
+            .iter()
+            .any(|found| matches!(found.verdict, Verdict::Unreadable(_) | Verdict::Unexamined));
         unknown_signer || unreadable || self.target.incomplete || !self.target.blocked.is_empty()
     }
 
@@ -342,7 +349,10 @@ pub fn signer_warnings(signers: &Signers, now: Timestamp) -> Vec<Warning> {
         if let SignerKey::Unknown(reason) = &state.key {
             let unreadable = reason.class != FailureClass::Stale;
             if unreadable {
-                let message = format!("nothing is cleaned while the key of {name} is not known: {}", reason.message);
+                let message = format!(
+                    "nothing is cleaned while the key of {name} is not known: {}",
+                    reason.message
+                );
                 warnings.push(Warning { code: "signer::not_known", message });
             }
         }

@@ -5,7 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// What went wrong with one image: the reason of a blocked change, or of a change that did not succeed.
-#[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize, schemars::JsonSchema)]
+#[derive(
+    Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize, schemars::JsonSchema,
+)]
 pub struct Failure {
     /// The stable code: `registry::throttled`, `signature::owed`. See docs/errors.md.
     pub code: String,

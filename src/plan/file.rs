@@ -36,7 +36,9 @@ pub struct PlanFile {
 }
 
 /// How many changes of each kind a plan has; unresolved entries count as blocked.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize, schemars::JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize, schemars::JsonSchema,
+)]
 pub struct Summary {
     /// Subjects.
     pub images: usize,
@@ -81,7 +83,9 @@ impl Summary {
 }
 
 /// What an apply would publish in logs that nobody can take back.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize, schemars::JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize, schemars::JsonSchema,
+)]
 pub struct Publishes {
     /// Entries in a transparency log.
     pub log_entries: usize,
@@ -304,7 +308,9 @@ impl Plan {
                 _ => Vec::new(),
             },
             standing: match change {
-                Change::Clean { standing, .. } | Change::Foreign { standing, .. } => Some(*standing),
+                Change::Clean { standing, .. } | Change::Foreign { standing, .. } => {
+                    Some(*standing)
+                }
                 _ => None,
             },
             certificate_until: found

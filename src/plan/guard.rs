@@ -98,7 +98,9 @@ impl Limits {
             for change in &target.changes {
                 let found = !matches!(change, Change::Resign { .. } | Change::Attach { .. });
                 *seen += usize::from(found && change.found().is_some());
-                if let Change::Clean { standing: Standing::Retired | Standing::Foreign, .. } = change {
+                if let Change::Clean { standing: Standing::Retired | Standing::Foreign, .. } =
+                    change
+                {
                     cleans += 1;
                     *gone += 1;
                 }
@@ -111,11 +113,9 @@ impl Limits {
             .into_iter()
             .find(|(_, (gone, seen))| *seen >= FEWEST && *gone * 100 > *seen * PERCENT);
         match large {
-            _ if cleans > MAX_CLEANS => Err(Guarded::Clean {
-                cleans,
-                place: String::new(),
-                limit: MAX_CLEANS.to_string(),
-            }),
+            _ if cleans > MAX_CLEANS => {
+                Err(Guarded::Clean { cleans, place: String::new(), limit: MAX_CLEANS.to_string() })
+            }
             Some((repository, (gone, seen))) => Err(Guarded::Clean {
                 cleans,
                 place: format!(", {gone} of the {seen} seen in {repository}"),

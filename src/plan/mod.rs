@@ -8,6 +8,7 @@ mod failure;
 mod file;
 mod guard;
 mod observed;
+mod parents;
 mod saved;
 mod target;
 
@@ -21,11 +22,12 @@ pub use desired::{
 pub use diff::{Cleaning, DiffOptions, Warning, diff, signer_warnings};
 pub use failure::{Failure, FailureClass};
 pub use file::{
-    PLAN_FORMAT, PlanChange, PlanFile, PlanImage, PlanMoved, PlanUnresolved, PlanWarning, Publishes,
-    Summary,
+    PLAN_FORMAT, PlanChange, PlanFile, PlanImage, PlanMoved, PlanUnresolved, PlanWarning,
+    Publishes, Summary,
 };
 pub use guard::{Guarded, Limits};
 pub use observed::{Evidence, Found, Observed, SignerKey, SignerState, Signers, Verdict};
+pub use parents::hold_parents;
 pub use saved::{SavedPlanError, narrow};
 pub use target::{Moved, Name, Target, Want, WantOrigin};
 

@@ -102,13 +102,13 @@ fn stale(fresh: &Plan, plan: &TargetPlan, saved: &Writes<'_>) -> Option<Failure>
         .map(|found| fresh.clean_id(plan, found).to_string())
         .collect();
     let left = saved.iter().filter(|(id, action)| {
-        let done = if **action == Action::Clean { !there.contains(**id) } else { kept.contains(**id) };
+        let done =
+            if **action == Action::Clean { !there.contains(**id) } else { kept.contains(**id) };
         !pending.contains(**id) && !done
     });
     let left = left.count();
-    (left > 0).then(|| {
-        refusal(format!("{subject} no longer needs {} of the saved plan", changes(left)))
-    })
+    (left > 0)
+        .then(|| refusal(format!("{subject} no longer needs {} of the saved plan", changes(left))))
 }
 
 fn changes(count: usize) -> String {
