@@ -21,11 +21,23 @@ const MAX_PAYLOAD: u64 = 1 << 20;
 /// that of a wanted one is not downloaded; the others are, where something depends on them. Where
 /// something is missing, one more request makes sure that the subject exists.
 pub async fn examine(target: &Target, store: &dyn ReadStore, signers: &Signers) -> Observed {
-    let (carrier, layers) = match read_carrier(target, store).await {
-        Ok(Some((digest, carrier))) => (Some(digest), carrier),
-        Ok(None) => (None, Carrier::empty()),
-        Err(reason) => return Observed::Unreadable(reason),
-    };
+    match read_carrier(target, store).await {
+        Ok(Some(read)) => {
+            examine_carrier(target, store, signers, Some(read.digest), &read.carrier).await
+        }
+        Ok(None) => examine_carrier(target, store, signers, None, &Carrier::empty()).await,
+        Err(reason) => Observed::Unreadable(reason),
+    }
+}
+
+/// Judges the signatures of a carrier that has been read.
+pub(crate) async fn examine_carrier(
+    target: &Target,
+    store: &dyn ReadStore,
+    signers: &Signers,
+    carrier: Option<Digest>,
+    layers: &Carrier,
+) -> Observed {
     let judge = Judge::new(target, signers);
     let mut found: Vec<Found> = layers.layers().map(|layer| judge.at_sight(&layer)).collect();
     if judge.must_read(&found) {
@@ -57,15 +69,30 @@ pub async fn examine_closely(
     examine(&closely, store, signers).await
 }
 
-/// The carrier and its digest; none where there is none for sure.
-async fn read_carrier(
+/// A carrier as a store gave it.
+#[derive(Debug)]
+pub(crate) struct ReadCarrier {
+    /// The digest of its manifest.
+    pub(crate) digest: Digest,
+    /// What the store calls this version.
+    pub(crate) version: Option<String>,
+    /// What it carries.
+    pub(crate) carrier: Carrier,
+}
+
+/// Reads the carrier of `target`; none where there is none for sure.
+pub(crate) async fn read_carrier(
     target: &Target,
     store: &dyn ReadStore,
-) -> Result<Option<(Digest, Carrier)>, Failure> {
+) -> Result<Option<ReadCarrier>, Failure> {
     let tag = Tag::of_signatures(&target.subject.digest);
     match store.manifest(&target.signatures, &Locator::Tag(tag.clone())).await {
         Ok(fetched) => match Carrier::parse(&fetched.bytes) {
-            Ok(carrier) => Ok(Some((fetched.descriptor.digest, carrier))),
+            Ok(carrier) => Ok(Some(ReadCarrier {
+                digest: fetched.descriptor.digest,
+                version: fetched.version,
+                carrier,
+            })),
             Err(error) => Err(Failure::error(
                 "carrier::not_signatures",
                 format!("{}:{tag} carries no signatures: {error}", target.signatures),

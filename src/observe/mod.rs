@@ -14,8 +14,10 @@ use std::sync::Arc;
 use futures::StreamExt as _;
 use futures::stream;
 
-pub use examine::examine;
+pub use examine::{examine, examine_closely, place};
+pub(crate) use examine::{examine_carrier, read_carrier};
 pub use resolve::{Resolved, resolve};
+pub(crate) use signers::failure_of as key_failure;
 pub use signers::open_signers;
 
 use crate::keys::Keyring;
@@ -153,12 +155,6 @@ impl Observer {
             signers: fingerprints(&signers),
         };
         (plan, signers)
-    }
-
-    /// Looks again at one target, as `apply` does when somebody else wrote meanwhile.
-    pub async fn plan_again(&self, target: &Arc<Target>, signers: &Signers) -> TargetPlan {
-        let observed = examine(target, &*self.store, signers).await;
-        plan_target(target, &observed, signers, &self.diff_options())
     }
 
     fn diff_options(&self) -> DiffOptions {
