@@ -5,6 +5,7 @@
 mod error;
 pub mod memory;
 mod place;
+mod remote;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -15,6 +16,10 @@ use bytes::Bytes;
 
 pub use error::{StoreError, StoreErrorKind};
 pub use memory::MemoryStore;
+pub use remote::{
+    Intent, ProcessEnvironment, Proxies, RegistryRule, RemoteOptions, RemoteStore, RequestCounts,
+    RetryPolicy, credential_files,
+};
 
 use crate::model::{Descriptor, Digest, Locator, Repository, Tag};
 
