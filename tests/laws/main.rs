@@ -13,7 +13,8 @@ use countersign::keys::{KeyErrorKind, Keyring, MemorySigner};
 use countersign::model::{Digest, Tag};
 use countersign::plan::{Action, Change, Failure, Plan, Prune, narrow};
 use countersign::report::Done;
-use countersign::store::{MemoryStore, Operation, StoreErrorKind, Write};
+use countersign::store::memory::{Operation, Read, Write};
+use countersign::store::{MemoryStore, StoreErrorKind};
 use proptest::prelude::*;
 use world::{
     Entry, LeftBehind, Scenario, Select, Spelling, World, addition, append, block_on, digests,
@@ -214,7 +215,7 @@ proptest! {
         block_on(async {
             let world = World::new(&scenario);
             world.store.fail_when(|operation: &Operation| {
-                matches!(operation, Operation::Read(countersign::store::Read::Blob { .. }))
+                matches!(operation, Operation::Read(Read::Blob { .. }))
                     .then_some(StoreErrorKind::Unavailable)
             });
             let (plan, _) = world.plan().await;
