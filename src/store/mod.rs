@@ -2,9 +2,12 @@
 //!
 //! Planning and verifying get a [`ReadStore`] and so cannot write; only `apply` gets a [`Store`].
 
+pub mod conformance;
 mod error;
+mod layout;
 pub mod memory;
 mod place;
+mod router;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -14,7 +17,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 pub use error::{StoreError, StoreErrorKind};
+pub use layout::LayoutStore;
 pub use memory::MemoryStore;
+pub use router::Stores;
 
 use crate::model::{Descriptor, Digest, Locator, Repository, Tag};
 
