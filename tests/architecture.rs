@@ -13,7 +13,9 @@ const LAYERS: &[&[&str]] = &[
     &["store", "keys"],
     &["spec"],
     &["report"],
-    &["observe", "apply"],
+    &["event"],
+    &["observe"],
+    &["apply"],
     &["render"],
     &["cli"],
 ];
