@@ -12,8 +12,10 @@ const LAYERS: &[&[&str]] = &[
     &["plan"],
     &["store", "keys"],
     &["spec"],
-    &["report"],
-    &["observe", "apply"],
+    &["report", "disk"],
+    &["event"],
+    &["observe"],
+    &["apply"],
     &["render"],
     &["cli"],
 ];

@@ -46,4 +46,13 @@ impl KeyError {
     pub fn is_transient(&self) -> bool {
         matches!(self.kind, KeyErrorKind::Unavailable | KeyErrorKind::Throttled)
     }
+
+    /// stub
+    pub fn code(&self) -> &'static str {
+        todo!()
+    }
+    /// stub
+    pub fn help(&self) -> Option<&str> {
+        todo!()
+    }
 }

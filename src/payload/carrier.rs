@@ -22,7 +22,7 @@ pub mod annotation {
 }
 
 /// At most as many layers as cosign reads.
-pub const MAX_LAYERS: usize = 1000;
+pub(super) const MAX_LAYERS: usize = 1000;
 
 /// The manifest that carries the signatures of one subject.
 #[derive(Clone, Debug, Eq, PartialEq)]

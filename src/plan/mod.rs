@@ -1,7 +1,77 @@
 //! Decisions: what should be, what is, and the difference. Pure.
 
+mod change;
+mod compare;
 mod desired;
+mod diff;
+mod failure;
+mod file;
+mod guard;
+mod observed;
+mod parents;
+mod saved;
+mod target;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use change::{Action, Change, Difference, Field, Standing};
 pub use desired::{
     Ability, Attachment, Desired, Image, Origin, Prune, Selection, Settings, SignerProfile,
 };
+pub use diff::{Cleaning, DiffOptions, Warning, diff, signer_warnings};
+pub use failure::{Failure, FailureClass};
+pub use file::{
+    PLAN_FORMAT, PlanChange, PlanFile, PlanImage, PlanMoved, PlanUnresolved, PlanWarning,
+    Publishes, Summary,
+};
+pub use guard::{Guarded, Limits};
+pub use observed::{Evidence, Found, Observed, SignerKey, SignerState, Signers, Verdict};
+pub use parents::hold_parents;
+pub use saved::{SavedPlanError, narrow};
+pub use target::{Moved, Name, Target, Want, WantOrigin};
+
+use crate::model::{Digest, SignerName};
+
+/// Everything that is to be said about the images of a spec: plain data, and the same for the same
+/// spec, state and clock.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// The subjects, in the order of the spec, the images of an index before it.
+    pub targets: Vec<TargetPlan>,
+    /// Entries of the spec that could not be resolved to subjects.
+    pub unresolved: Vec<Unresolved>,
+    /// What a person should know.
+    pub warnings: Vec<Warning>,
+    /// Who the signers are.
+    pub signers: BTreeMap<SignerName, SignerFingerprints>,
+}
+
+/// What a reviewer approves of a signer.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct SignerFingerprints {
+    /// SHA-256 of the public key, where it is known.
+    pub key: Option<Digest>,
+    /// SHA-256 of the declared certificate.
+    pub certificate: Option<Digest>,
+}
+
+/// One subject and what is to be done about it.
+#[derive(Clone, Debug)]
+pub struct TargetPlan {
+    /// What is wanted.
+    pub target: Arc<Target>,
+    /// What was found: the digest of the manifest that carries the signatures.
+    pub carrier: Option<Digest>,
+    /// The changes.
+    pub changes: Vec<Change>,
+}
+
+/// An entry of the spec that could not be resolved.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Unresolved {
+    /// What was asked for: `ghcr.io/acme/api:1.4.2`.
+    pub name: Name,
+    /// Why it could not be had.
+    pub reason: Failure,
+}

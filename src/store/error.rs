@@ -80,6 +80,41 @@ impl StoreErrorKind {
         }
     }
 
+    /// How to mend it, in the imperative.
+    pub fn help(self) -> Option<&'static str> {
+        match self {
+            Self::Credentials => {
+                Some("log in with `docker login`, or mend the credential helper it names")
+            }
+            Self::Forbidden => {
+                Some("give these credentials the permission to read and write this repository")
+            }
+            Self::ImmutableTag => Some(
+                "exclude tags that begin with `sha256-` from the registry's immutability rule, or set `signature_repository`",
+            ),
+            Self::InvalidAnswer => {
+                Some("check that the host is a registry, and no proxy or login page answers for it")
+            }
+            Self::Redirect => Some("check the registry's address, and any proxy in between"),
+            Self::Refused => {
+                Some("switch the operation on in the registry, or do it there by hand")
+            }
+            Self::Throttled => {
+                Some("run again later, or set `requests_per_second` under [registries]")
+            }
+            Self::Tls => Some("set `ca_file` under [registries] to the registry's authority"),
+            Self::TooLarge => Some("look at what is stored there: no signature is that large"),
+            Self::Unauthorized => Some(
+                "log in with `docker login`, or set `username_env` and `password_env` under [registries]",
+            ),
+            Self::Unavailable | Self::Precondition => Some("run again: what is done is kept"),
+            Self::WrongDigest => {
+                Some("the registry or something in between changes content: ask its operator")
+            }
+            Self::NotFound | Self::RepositoryUnknown => None,
+        }
+    }
+
     /// Says whether trying again later can help: limits, outages, lost races.
     pub fn is_transient(self) -> bool {
         matches!(self, Self::Precondition | Self::Throttled | Self::Unavailable)

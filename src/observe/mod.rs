@@ -1,0 +1,216 @@
+//! Looking: from what is declared to subjects, and from subjects to the signatures that they carry.
+//!
+//! Reads only, by type. First every tag and index is resolved, because the wants of several entries may
+//! meet on one digest; then the signatures of each digest are read, side by side.
+
+mod examine;
+mod reach;
+mod resolve;
+mod signers;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use futures::stream;
+
+pub use examine::{examine, examine_closely, place};
+pub(crate) use examine::{examine_carrier, read_carrier};
+pub use resolve::{Resolved, resolve};
+pub(crate) use signers::failure_of as key_failure;
+pub use signers::open_signers;
+
+use crate::keys::Keyring;
+use crate::model::{Clock, Glob, Repository};
+use crate::plan::{
+    Cleaning, Desired, DiffOptions, Failure, Observed, Plan, SignerFingerprints, Signers, Target,
+    TargetPlan, diff, hold_parents, signer_warnings,
+};
+use crate::store::{ReadStore, StoreError};
+
+/// How to look.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ObserveOptions {
+    /// How many images are looked at side by side; the store limits the requests to each host.
+    pub jobs: usize,
+    /// Only images of which a name matches one of these; empty for all. Then nothing is cleaned.
+    pub targets: Vec<Glob>,
+    /// Only this part of the images.
+    pub shard: Option<Shard>,
+    /// Repositories whose registry refuses to overwrite tags.
+    pub immutable: Immutable,
+}
+
+impl Default for ObserveOptions {
+    fn default() -> Self {
+        Self { jobs: 64, targets: Vec::new(), shard: None, immutable: Immutable::default() }
+    }
+}
+
+/// Which repositories refuse to overwrite tags: those of the hosts that match.
+#[derive(Clone, Debug, Default)]
+pub struct Immutable(pub Vec<Glob>);
+
+impl Immutable {
+    /// Says whether tags of `repository` cannot be overwritten.
+    pub fn holds(&self, repository: &Repository) -> bool {
+        repository.host().is_some_and(|host| self.0.iter().any(|glob| glob.matches(host)))
+    }
+}
+
+/// One part of `of` parts, by a hash of signature repository and digest; `index` from 0.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Shard {
+    /// Which part.
+    pub index: u32,
+    /// How many there are.
+    pub of: u32,
+}
+
+impl Shard {
+    /// Says whether `target` belongs to this part.
+    pub fn holds(self, target: &Target) -> bool {
+        let place = format!("{}@{}", target.signatures, target.subject.digest);
+        let digest = crate::model::Digest::of(place.as_bytes());
+        let number =
+            digest.as_bytes().iter().take(8).fold(0_u64, |sum, byte| (sum << 8) | u64::from(*byte));
+        number % u64::from(self.of.max(1)) == u64::from(self.index)
+    }
+}
+
+/// Everything that a run looks with.
+#[derive(Clone, Debug)]
+pub struct Observer {
+    /// Where the images are.
+    pub store: Arc<dyn ReadStore>,
+    /// The signers, with their public keys.
+    pub keyring: Arc<Keyring>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// How to look.
+    pub options: ObserveOptions,
+}
+
+/// Sees how far the looking has come.
+pub trait Progress: Send + Sync {
+    /// So many subjects are to be looked at.
+    fn total(&self, targets: usize);
+    /// One more has been looked at.
+    fn advance(&self);
+}
+
+impl Progress for () {
+    fn total(&self, _targets: usize) {}
+    fn advance(&self) {}
+}
+
+impl Observer {
+    /// Plans: resolves what is declared, reads the signatures, and compares.
+    ///
+    /// Never fails: what could not be read is in the plan as blocked. The plan is in the order of the
+    /// spec whatever the order of the answers.
+    pub async fn plan(&self, desired: &Desired, progress: &dyn Progress) -> (Plan, Arc<Signers>) {
+        let mut resolved = resolve(desired, &self.store, &self.options).await;
+        if let Some(shard) = self.options.shard {
+            resolved.targets.retain(|target| shard.holds(target));
+        }
+        let everything = resolved.targets.iter().any(|it| it.prune > crate::plan::Prune::Keep);
+        let signers = open_signers(desired, &resolved.targets, everything, &self.keyring).await;
+        let signers = Arc::new(signers);
+        progress.total(resolved.targets.len());
+        let options = self.diff_options();
+        let jobs = self.options.jobs.max(1);
+        let mut plans: Vec<(usize, TargetPlan)> = Vec::with_capacity(resolved.targets.len());
+        let mut looking = stream::iter(resolved.targets.into_iter().map(Arc::new).enumerate())
+            .map(|(index, target)| {
+                let (store, signers) = (Arc::clone(&self.store), Arc::clone(&signers));
+                let looked = tokio::spawn(async move {
+                    let observed = examine(&target, &*store, &signers).await;
+                    plan_target(&target, &observed, &signers, &options)
+                });
+                async move { (index, looked.await) }
+            })
+            .buffer_unordered(jobs);
+        let mut lost = Vec::new();
+        while let Some((index, plan)) = looking.next().await {
+            match plan {
+                Ok(plan) => plans.push((index, plan)),
+                Err(error) => lost.push(error),
+            }
+            progress.advance();
+        }
+        drop(looking);
+        // A task ends early only by a panic, which is a defect: let it be seen as one.
+        if let Some(error) = lost.pop().filter(tokio::task::JoinError::is_panic) {
+            std::panic::resume_unwind(error.into_panic());
+        }
+        plans.sort_by_key(|(index, _)| *index);
+        let mut plans: Vec<TargetPlan> = plans.into_iter().map(|(_, plan)| plan).collect();
+        hold_parents(&mut plans);
+        let plan = Plan {
+            targets: plans,
+            unresolved: resolved.unresolved,
+            warnings: signer_warnings(&signers, options.now),
+            signers: fingerprints(&signers),
+        };
+        (plan, signers)
+    }
+
+    fn diff_options(&self) -> DiffOptions {
+        let partial = !self.options.targets.is_empty();
+        DiffOptions {
+            now: self.clock.now(),
+            cleaning: if partial { Cleaning::Never } else { Cleaning::AsDeclared },
+        }
+    }
+}
+
+fn plan_target(
+    target: &Arc<Target>,
+    observed: &Observed,
+    signers: &Signers,
+    options: &DiffOptions,
+) -> TargetPlan {
+    let carrier = match observed {
+        Observed::Read { carrier, .. } => carrier.clone(),
+        Observed::Missing | Observed::Unreadable(_) => None,
+    };
+    let changes = diff(target, observed, signers, options);
+    TargetPlan { target: Arc::clone(target), carrier, changes }
+}
+
+fn fingerprints(signers: &Signers) -> BTreeMap<crate::model::SignerName, SignerFingerprints> {
+    let fingerprints = signers.iter().map(|(name, state)| {
+        let certificate = state.profile.certificate.as_ref().map(|it| it.fingerprint());
+        (name.clone(), SignerFingerprints { key: state.fingerprint(), certificate })
+    });
+    fingerprints.collect()
+}
+
+/// What a store said, as the reason of a blocked change.
+pub(crate) fn failure_of(error: &StoreError) -> Failure {
+    use crate::plan::FailureClass;
+    use crate::store::StoreErrorKind;
+    let class = match error.kind {
+        kind if kind.is_transient() => FailureClass::Temporary,
+        StoreErrorKind::Credentials | StoreErrorKind::Forbidden | StoreErrorKind::Unauthorized => {
+            FailureClass::Permission
+        }
+        _ => FailureClass::Error,
+    };
+    let mut message = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(below) = cause {
+        let text = below.to_string();
+        if !message.contains(&text) {
+            message = format!("{message}: {text}");
+        }
+        cause = below.source();
+    }
+    let failure = Failure::new(error.kind.code(), message, class);
+    match error.kind.help() {
+        Some(help) => failure.help(help),
+        None => failure,
+    }
+}

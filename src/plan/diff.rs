@@ -1,0 +1,364 @@
+//! The diff: the heart of the crate, and a pure function.
+//!
+//! In order: each want takes the first found signature that satisfies it; what is left of the wants is
+//! paired with what is left of their signers' signatures; what is left of those is superseded, retired
+//! or foreign. DESIGN "What counts as already signed" and "Changes" are this file, in words.
+
+use crate::crypto::Hash;
+use crate::model::{Digest, SignerName, Timestamp};
+use crate::plan::compare::{self, CertificateState};
+use crate::plan::{
+    Change, Difference, Failure, FailureClass, Field, Found, Observed, Prune, SignerKey,
+    SignerState, Signers, Standing, Target, Verdict, Want, WantOrigin,
+};
+
+/// What the diff takes besides what is wanted and what is there.
+#[derive(Clone, Copy, Debug)]
+pub struct DiffOptions {
+    /// The time now: certificates end.
+    pub now: Timestamp,
+    /// Whether anything may be removed in this run.
+    pub cleaning: Cleaning,
+}
+
+/// Whether a run may remove what it does not want.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Cleaning {
+    /// As the images' `prune` says.
+    AsDeclared,
+    /// Nothing: the run sees only a part of the images.
+    Never,
+}
+
+/// Compares what is wanted of one target with what was found of it.
+///
+/// Never fails: what cannot be decided becomes [`Change::Blocked`]. The changes come in the order of
+/// the wants, then the order in which the rest was found. Costs no request; verifies no signature but
+/// those of attachments.
+pub fn diff(
+    target: &Target,
+    observed: &Observed,
+    signers: &Signers,
+    options: &DiffOptions,
+) -> Vec<Change> {
+    let mut changes: Vec<Change> = target.moved.iter().cloned().map(Change::Moved).collect();
+    let blocked = target.blocked.iter().cloned();
+    changes.extend(blocked.map(|reason| Change::Blocked { want: None, reason }));
+    match observed {
+        Observed::Missing if target.optional => {}
+        Observed::Missing => changes.push(Change::Blocked { want: None, reason: missing(target) }),
+        Observed::Unreadable(reason) => {
+            changes.push(Change::Blocked { want: None, reason: reason.clone() });
+        }
+        Observed::Read { carrier, found } => {
+            let matching = Matching { target, signers, options, carrier: carrier.as_ref(), found };
+            matching.run(&mut changes);
+        }
+    }
+    changes
+}
+
+fn missing(target: &Target) -> Failure {
+    Failure::error("image::not_found", format!("{} does not exist", target.subject))
+        .help("push the image first, or mark the entry `optional = true`")
+}
+
+struct Matching<'a> {
+    target: &'a Target,
+    signers: &'a Signers,
+    options: &'a DiffOptions,
+    carrier: Option<&'a Digest>,
+    found: &'a [Found],
+}
+
+impl Matching<'_> {
+    fn run(&self, changes: &mut Vec<Change>) {
+        let mut order: Vec<usize> = (0..self.found.len()).collect();
+        order.sort_by_key(|index| self.rank(*index));
+        let mut taken = vec![false; self.found.len()];
+        let mut kept: Vec<Option<usize>> = Vec::with_capacity(self.target.wants.len());
+        for want in &self.target.wants {
+            let free = order.iter().copied().find(|index| {
+                !is_set(&taken, *index)
+                    && self.found.get(*index).is_some_and(|found| self.satisfies(found, want))
+            });
+            if let Some(index) = free {
+                set(&mut taken, index);
+            }
+            kept.push(free);
+        }
+        let mut paired = taken.clone();
+        for (want, kept) in self.target.wants.iter().zip(kept) {
+            let change = match kept.and_then(|index| self.found.get(index)) {
+                Some(found) => Change::Keep { want: want.clone(), found: found.clone() },
+                None => self.left_over(want, &order, &mut paired),
+            };
+            changes.push(change);
+        }
+        let wants_blocked = changes.iter().any(|it| matches!(it, Change::Blocked { .. }));
+        let hold = wants_blocked || self.holds_cleaning();
+        for index in order {
+            let Some(found) = self.found.get(index).filter(|_| !is_set(&taken, index)) else {
+                continue;
+            };
+            changes.push(
+                self.unwanted(found, if hold { Cleaning::Never } else { self.options.cleaning }),
+            );
+        }
+    }
+
+    /// Earliest proven time, then manifest order, then digest.
+    fn rank(&self, index: usize) -> (Timestamp, usize, Option<&Digest>) {
+        let found = self.found.get(index);
+        let proven = found.and_then(|it| it.proven).unwrap_or(Timestamp::from_seconds(i64::MAX));
+        (proven, found.map_or(0, |it| it.position), found.map(|it| &it.id.payload))
+    }
+
+    fn state(&self, signer: &SignerName) -> Option<&SignerState> {
+        self.signers.get(signer)
+    }
+
+    fn satisfies(&self, found: &Found, want: &Want) -> bool {
+        self.state(&want.signer).is_some_and(|state| {
+            compare::differences(found, want, state, &self.target.subject.digest, self.options.now)
+                .is_some_and(|differences| differences.is_empty())
+        })
+    }
+
+    /// What to do about a want that nothing satisfies.
+    fn left_over(&self, want: &Want, order: &[usize], paired: &mut [bool]) -> Change {
+        let blocked = |reason| Change::Blocked { want: Some(want.clone()), reason };
+        let Some(state) = self.state(&want.signer) else {
+            return blocked(Failure::error(
+                "signer::unknown",
+                format!("no signer is called `{}`", want.signer),
+            ));
+        };
+        if let SignerKey::Unknown(reason) = &state.key {
+            return blocked(reason.clone());
+        }
+        if let Some(reason) = self.target.blocked.first() {
+            let message = format!("not signed because the image is blocked: {}", reason.message);
+            return blocked(Failure { message, ..reason.clone() });
+        }
+        let declared = compare::declared(want, state);
+        if let CertificateState::Unusable(reason) = declared.state(state, self.options.now) {
+            return blocked(reason);
+        }
+        if let Some(reason) = self.unmet_requirement() {
+            return blocked(reason);
+        }
+        if let (true, Some(_)) = (self.target.immutable_tags, self.carrier) {
+            return blocked(
+                Failure::error(
+                    "registry::immutable_tag",
+                    format!("{} already has signatures, and the registry does not overwrite tags", self.target.subject),
+                )
+                .help("exclude tags that begin with `sha256-` from the registry's immutability rule, or set `signature_repository`"),
+            );
+        }
+        let nearest = self.nearest(want, state, order, paired);
+        let pair = nearest.as_ref().and_then(|(index, _)| self.found.get(*index));
+        if let (Some(found), Some((index, differences))) = (pair, &nearest) {
+            let certificate_only = differences.iter().all(|difference| {
+                matches!(
+                    difference.field,
+                    Field::Certificate | Field::CertificateChain | Field::Expiry
+                )
+            });
+            if certificate_only && found.evidence.is_none() && declared.certificate.is_some() {
+                set(paired, *index);
+                return Change::Attach { want: want.clone(), to: Some(found.clone()) };
+            }
+        }
+        match &want.origin {
+            WantOrigin::Attach(attachment) => {
+                let good = state.public_key().is_some_and(|key| {
+                    key.verifies(&attachment.payload, &attachment.signature, state.profile.hash)
+                });
+                if good {
+                    return Change::Attach { want: want.clone(), to: None };
+                }
+                blocked(
+                    Failure::error(
+                        "attachment::does_not_verify",
+                        format!(
+                            "the signature given at {} is not {}'s over {}",
+                            attachment.origin,
+                            want.signer,
+                            attachment.path.display()
+                        ),
+                    )
+                    .help("check that payload, signature and `public_key` belong together, and the signer's `hash`"),
+                )
+            }
+            WantOrigin::Owed => blocked(
+                Failure::error(
+                    "signature::owed",
+                    format!(
+                        "{} has not signed it yet: there is only a public key here",
+                        want.signer
+                    ),
+                )
+                .help("sign it elsewhere and declare it under `[[images.attachments]]`"),
+            ),
+            WantOrigin::Sign => match (pair, nearest) {
+                (Some(found), Some((index, differences))) => {
+                    set(paired, index);
+                    Change::Resign { want: want.clone(), found: found.clone(), differences }
+                }
+                _ => Change::Sign { want: want.clone() },
+            },
+        }
+    }
+
+    /// The unpaired signature of the same signer that differs least.
+    fn nearest(
+        &self,
+        want: &Want,
+        state: &SignerState,
+        order: &[usize],
+        paired: &[bool],
+    ) -> Option<(usize, Vec<Difference>)> {
+        let digest = &self.target.subject.digest;
+        let candidates =
+            order.iter().filter(|index| !is_set(paired, **index)).filter_map(|index| {
+                let found = self.found.get(*index)?;
+                let differences =
+                    compare::differences(found, want, state, digest, self.options.now)?;
+                Some((*index, differences))
+            });
+        candidates.min_by_key(|(_, differences)| differences.len())
+    }
+
+    fn unmet_requirement(&self) -> Option<Failure> {
+        self.target.requires.iter().find_map(|signer| {
+            if let Some(SignerState { key: SignerKey::Unknown(reason), .. }) = self.state(signer) {
+                return Some(reason.clone());
+            }
+            let signed = self.found.iter().any(|found| {
+                found.signer() == Some(signer)
+                    && found
+                        .claim
+                        .as_ref()
+                        .is_some_and(|claim| claim.digest == self.target.subject.digest)
+            });
+            (!signed).then(|| {
+                Failure::error(
+                    "signature::requires",
+                    format!("{signer} has not signed it, and `requires` names {signer}"),
+                )
+                .help(format!("run again when {signer} has signed it"))
+            })
+        })
+    }
+
+    /// Says whether something that is not known keeps everything in place.
+    fn holds_cleaning(&self) -> bool {
+        let unknown_signer =
+            self.signers.values().any(|state| !matches!(state.key, SignerKey::Known(_)));
+        let unreadable = self
+            .found
+            .iter()
+            .any(|found| matches!(found.verdict, Verdict::Unreadable(_) | Verdict::Unexamined));
+        unknown_signer || unreadable || self.target.incomplete || !self.target.blocked.is_empty()
+    }
+
+    /// What to do about a signature that no want took.
+    fn unwanted(&self, found: &Found, cleaning: Cleaning) -> Change {
+        if let Verdict::Unreadable(reason) = &found.verdict {
+            return Change::Blocked { want: None, reason: reason.clone() };
+        }
+        let standing = self.standing(found);
+        let prune = self.target.prune;
+        let goes = match standing {
+            Standing::Superseded => prune >= Prune::Superseded,
+            Standing::Retired => prune >= Prune::Retired,
+            Standing::Foreign => prune >= Prune::Undeclared && !self.names_another_identity(found),
+            Standing::Unexamined => false,
+        };
+        if goes && cleaning == Cleaning::AsDeclared {
+            Change::Clean { found: found.clone(), standing }
+        } else {
+            Change::Foreign { found: found.clone(), standing }
+        }
+    }
+
+    fn standing(&self, found: &Found) -> Standing {
+        match &found.verdict {
+            Verdict::Unexamined => Standing::Unexamined,
+            Verdict::Stranger | Verdict::Unreadable(_) => Standing::Foreign,
+            Verdict::Signed { .. } if self.names_another_identity(found) => Standing::Foreign,
+            Verdict::Signed { signer, .. } if self.target.signers.contains(signer) => {
+                Standing::Superseded
+            }
+            Verdict::Signed { signer, .. } => {
+                let retired = self.state(signer).is_some_and(|state| state.profile.retired);
+                if retired { Standing::Retired } else { Standing::Foreign }
+            }
+        }
+    }
+
+    /// In a shared signature repository another identity means another image: it is not ours to touch.
+    fn names_another_identity(&self, found: &Found) -> bool {
+        self.target.signatures != self.target.subject.repository
+            && found.claim.as_ref().is_none_or(|claim| {
+                !self.target.wants.iter().any(|want| *want.identity == *claim.identity)
+            })
+    }
+}
+
+fn is_set(flags: &[bool], index: usize) -> bool {
+    flags.get(index).copied().unwrap_or(false)
+}
+
+fn set(flags: &mut [bool], index: usize) {
+    if let Some(flag) = flags.get_mut(index) {
+        *flag = true;
+    }
+}
+
+/// What a person should know though nothing is wrong yet.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Warning {
+    /// The stable code.
+    pub code: &'static str,
+    /// What, and until when.
+    pub message: String,
+}
+
+/// The warnings about the signers themselves, in the order of their names: certificates that end
+/// soon, hashes that verifiers must be told, keys that could not be opened.
+pub fn signer_warnings(signers: &Signers, now: Timestamp) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    for (name, state) in signers {
+        if let (Some(certificate), SignerKey::Known(_)) = (&state.profile.certificate, &state.key) {
+            let end = certificate.not_after();
+            if end >= now && end < now.after(state.profile.renew_before) {
+                let message = format!("the certificate of {name} ends on {end}: replace it");
+                warnings.push(Warning { code: "signature::certificate_ends", message });
+            }
+        }
+        if state.profile.hash != Hash::Sha256 && !matches!(state.key, SignerKey::NotNeeded) {
+            let hash = state.profile.hash;
+            let message = format!(
+                "signatures of {name} need `cosign verify --signature-digest-algorithm {hash}`"
+            );
+            warnings.push(Warning { code: "signature::hash", message });
+        }
+        if let SignerKey::Unknown(reason) = &state.key {
+            let unreadable = reason.class != FailureClass::Stale;
+            if unreadable {
+                let message = format!(
+                    "nothing is cleaned while the key of {name} is not known: {}",
+                    reason.message
+                );
+                warnings.push(Warning { code: "signer::not_known", message });
+            }
+        }
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests;

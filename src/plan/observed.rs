@@ -1,0 +1,130 @@
+//! What is there: the signatures that were found on a subject, and what could not be seen.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::crypto::{Certificate, Chain, Hash, PublicKey};
+use crate::model::{Digest, SignerName, Timestamp};
+use crate::payload::{Claim, Format, LayerId};
+use crate::plan::{Failure, SignerProfile};
+
+/// The signers of a run: what they declare, and their public keys or why these could not be had.
+pub type Signers = BTreeMap<SignerName, SignerState>;
+
+/// One signer of a run.
+#[derive(Clone, Debug)]
+pub struct SignerState {
+    /// What the spec says of it.
+    pub profile: Arc<SignerProfile>,
+    /// Its public key.
+    pub key: SignerKey,
+}
+
+/// Whether the public key of a signer is known.
+#[derive(Clone, Debug)]
+pub enum SignerKey {
+    /// It is.
+    Known(PublicKey),
+    /// Nothing in this run needs it, so it was not asked for.
+    NotNeeded,
+    /// It could not be had, so whose signatures are whose is unknown.
+    Unknown(Failure),
+}
+
+impl SignerState {
+    /// The public key, where it is known.
+    pub fn public_key(&self) -> Option<&PublicKey> {
+        match &self.key {
+            SignerKey::Known(key) => Some(key),
+            SignerKey::NotNeeded | SignerKey::Unknown(_) => None,
+        }
+    }
+
+    /// Who a reviewer approves: the fingerprint of the public key, where it is known.
+    pub fn fingerprint(&self) -> Option<Digest> {
+        self.public_key().map(PublicKey::fingerprint)
+    }
+}
+
+/// What was found of one target.
+#[derive(Clone, Debug)]
+pub enum Observed {
+    /// The subject itself does not exist.
+    Missing,
+    /// The signatures that were found; none is an empty list.
+    Read {
+        /// The digest of the manifest that carries them; none where there is no such manifest.
+        carrier: Option<Digest>,
+        /// The signatures, in the order of the manifest.
+        found: Vec<Found>,
+    },
+    /// The signatures could not be read: nothing is known.
+    Unreadable(Failure),
+}
+
+/// One signature that was found.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// In which format.
+    pub format: Format,
+    /// Its place in the manifest, from 0.
+    pub position: usize,
+    /// What tells it from others.
+    pub id: LayerId,
+    /// Whose it is, and whether it can count.
+    pub verdict: Verdict,
+    /// What its payload says; none where the payload was not read or is no claim.
+    pub claim: Option<Arc<Claim>>,
+    /// The certificate that it carries.
+    pub certificate: Option<Certificate>,
+    /// The chain above the certificate.
+    pub chain: Option<Chain>,
+    /// Whether it carries a log entry or a timestamp, which are bound to these very bytes.
+    pub evidence: Evidence,
+    /// The earliest moment at which it is proven to have existed.
+    pub proven: Option<Timestamp>,
+}
+
+/// What a signature carries besides a certificate.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Evidence {
+    /// A log entry.
+    pub log_entry: bool,
+    /// A timestamp.
+    pub timestamp: bool,
+}
+
+impl Evidence {
+    /// Neither.
+    pub fn is_none(self) -> bool {
+        !self.log_entry && !self.timestamp
+    }
+}
+
+/// Whose a signature is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Verdict {
+    /// It verifies under the key of this signer, with this hash.
+    Signed {
+        /// Whose.
+        signer: SignerName,
+        /// With which hash.
+        hash: Hash,
+    },
+    /// It verifies under no key of the spec, or is broken: it never counts.
+    Stranger,
+    /// Nothing depends on it, so its payload was not read.
+    Unexamined,
+    /// Its payload could not be read: whose it is, is unknown.
+    Unreadable(Failure),
+}
+
+impl Found {
+    /// The signer under whose key it verifies.
+    pub fn signer(&self) -> Option<&SignerName> {
+        match &self.verdict {
+            Verdict::Signed { signer, .. } => Some(signer),
+            Verdict::Stranger | Verdict::Unexamined | Verdict::Unreadable(_) => None,
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! An index is signed after the images in it, and only if they can be.
+
+use std::collections::HashMap;
+
+use crate::model::{Digest, Repository, SignerName};
+use crate::plan::{Change, Failure, TargetPlan};
+
+/// Blocks the writes of every index of which an image is blocked.
+///
+/// An image that is blocked as a whole blocks its index; one that is blocked for one signer blocks the
+/// index for that signer. Plans must come with the images of an index before it, so that nested indexes
+/// are held too.
+pub fn hold_parents(plans: &mut [TargetPlan]) {
+    let mut blocked: HashMap<(Repository, Digest), Vec<Option<SignerName>>> = HashMap::new();
+    for plan in plans {
+        let target = &plan.target;
+        let below: Vec<(&Digest, &Option<SignerName>)> = target
+            .children
+            .iter()
+            .filter_map(|child| {
+                let place = (target.signatures.clone(), child.clone());
+                Some(blocked.get(&place)?.iter().map(move |signer| (child, signer)))
+            })
+            .flatten()
+            .collect();
+        if !below.is_empty() {
+            for change in plan.changes.iter_mut().filter(|it| it.action().writes()) {
+                let signer = change.want().map(|want| want.signer.clone());
+                let cause = below.iter().find(|(_, by)| by.is_none() || **by == signer);
+                let Some((child, _)) = cause.or_else(|| below.first().filter(|_| signer.is_none()))
+                else {
+                    continue;
+                };
+                *change = match change {
+                    Change::Clean { found, standing } => {
+                        Change::Foreign { found: found.clone(), standing: *standing }
+                    }
+                    _ => Change::Blocked {
+                        want: change.want().cloned(),
+                        reason: Failure::error(
+                            "image::child_blocked",
+                            format!("not signed because {} in it is blocked", child.short()),
+                        )
+                        .help("mend what blocks that image first"),
+                    },
+                };
+            }
+        }
+        let own: Vec<Option<SignerName>> = plan
+            .changes
+            .iter()
+            .filter_map(|change| match change {
+                Change::Blocked { want, .. } => Some(want.as_ref().map(|it| it.signer.clone())),
+                _ => None,
+            })
+            .collect();
+        if !own.is_empty() {
+            blocked.insert((target.signatures.clone(), target.subject.digest.clone()), own);
+        }
+    }
+}
