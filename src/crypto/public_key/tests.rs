@@ -1,6 +1,5 @@
-use std::path::PathBuf;
-
 use super::*;
+use crate::crypto::fixtures::fixture;
 
 const PAYLOAD: &[u8] = include_bytes!("../../../tests/fixtures/keys/payload.json");
 const KEYS: [(&str, KeyAlgorithm); 7] = [
@@ -13,24 +12,19 @@ const KEYS: [(&str, KeyAlgorithm); 7] = [
     ("rsa4096", KeyAlgorithm::Rsa(4096)),
 ];
 
-fn fixture(name: &str) -> String {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/keys");
-    std::fs::read_to_string(folder.join(name)).unwrap()
-}
-
 fn key(name: &str) -> PublicKey {
-    PublicKey::from_pem(&fixture(&format!("{name}.pub"))).unwrap()
+    PublicKey::from_pem(fixture(&format!("{name}.pub"))).unwrap()
 }
 
 fn signature(name: &str) -> SignatureBytes {
-    SignatureBytes::from_base64(&fixture(name)).unwrap()
+    SignatureBytes::from_base64(fixture(name)).unwrap()
 }
 
 #[test]
 fn every_algorithm_is_read_and_written_as_it_was() {
     for (name, algorithm) in KEYS {
         let text = fixture(&format!("{name}.pub"));
-        let key = PublicKey::from_pem(&text).unwrap();
+        let key = PublicKey::from_pem(text).unwrap();
         assert_eq!(key.algorithm(), algorithm);
         assert_eq!(key.to_pem(), text);
         assert_eq!(PublicKey::from_der(key.as_der()).unwrap(), key);
@@ -139,7 +133,7 @@ fn other_kinds_of_keys_are_refused_by_name() {
             "the key algorithm X25519 is not taken: use ECDSA P-256, P-384 or P-521, RSA or Ed25519",
         ),
     ] {
-        let error = PublicKey::from_pem(&fixture(&format!("refused/{name}.pub"))).unwrap_err();
+        let error = PublicKey::from_pem(fixture(&format!("refused/{name}.pub"))).unwrap_err();
         assert_eq!(error.to_string(), expected);
     }
 }
@@ -150,7 +144,7 @@ fn a_pem_of_another_kind_is_called_by_its_name() {
         ("", "this is no PEM: no `-----BEGIN PUBLIC KEY-----`"),
         (&pem::encode("CERTIFICATE", b"abc"), "this is a certificate, not a public key"),
         (&pem::encode("EC PRIVATE KEY", b"abc"), "this is a private key (EC PRIVATE KEY)"),
-        (&fixture("p256.key"), "this is a private key (ENCRYPTED SIGSTORE PRIVATE KEY)"),
+        (fixture("p256.key"), "this is a private key (ENCRYPTED SIGSTORE PRIVATE KEY)"),
         (&pem::encode("PGP PUBLIC KEY BLOCK", b"abc"), "this is a PEM `PGP PUBLIC KEY BLOCK`"),
         (&pem::encode("PUBLIC KEY", b"abc"), "this is no PKIX public key: "),
     ] {
