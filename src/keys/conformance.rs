@@ -21,29 +21,31 @@ pub struct Violation(pub String);
 /// The first law that it breaks.
 pub async fn signer(signer: &dyn Signer, expected: &PublicKey) -> Result<(), Violation> {
     same_key(signer, expected)?;
-    let mut hashes = 0;
+    let mut signatures = 0;
     for hash in Hash::ALL {
         for message in [b"".as_slice(), b"message", &[7; 100_000]] {
             match signer.sign(message, hash).await {
                 Ok(signed) => {
-                    hashes += 1;
+                    signatures += 1;
                     verifies(&signed, expected, message, hash)?;
                 }
                 Err(error) if error.kind == KeyErrorKind::Unsupported => {}
-                Err(error) => {
-                    return Err(Violation(format!("did not sign with {hash}: {error}")));
-                }
+                Err(error) => return broken(format!("did not sign with {hash}: {error}")),
             }
         }
     }
-    law(hashes > 0, || "signs with no hash at all".into())?;
+    if signatures == 0 {
+        return broken("signs with no hash at all");
+    }
     same_key(signer, expected)?;
     shows_no_secret(signer)
 }
 
 fn same_key(signer: &dyn Signer, expected: &PublicKey) -> Result<(), Violation> {
-    let found = signer.public_key();
-    law(found == Some(expected), || format!("has the key {found:?}, not {expected:?}"))
+    match signer.public_key() {
+        Some(found) if found == expected => Ok(()),
+        found => broken(format!("has the key {found:?}, not {expected:?}")),
+    }
 }
 
 fn verifies(
@@ -53,20 +55,24 @@ fn verifies(
     hash: Hash,
 ) -> Result<(), Violation> {
     let (key, signature) = (&signed.public_key, &signed.signature);
-    law(key == expected, || format!("says that it signed with {key:?}, not {expected:?}"))?;
-    let good = key.verifies(message, signature, hash);
-    law(good, || format!("a signature with {hash} does not verify"))?;
-    let longer = [message, b"!"].concat();
-    law(!key.verifies(&longer, signature, hash), || "another message verifies".into())?;
-    for index in [0, signature.as_bytes().len() / 2, signature.as_bytes().len() - 1] {
+    if key != expected {
+        return broken(format!("says that it signed with {key:?}, not {expected:?}"));
+    }
+    if !key.verifies(message, signature, hash) {
+        return broken(format!("a signature with {hash} does not verify"));
+    }
+    if key.verifies(&[message, b"!"].concat(), signature, hash) {
+        return broken("another message verifies");
+    }
+    let length = signature.as_bytes().len();
+    for index in [0, length / 2, length.saturating_sub(1)] {
         let mut bytes = signature.as_bytes().to_vec();
         if let Some(byte) = bytes.get_mut(index) {
             *byte ^= 1;
         }
-        let flipped = SignatureBytes::new(bytes);
-        law(!key.verifies(message, &flipped, hash), || {
-            format!("a flipped bit at {index} verifies")
-        })?;
+        if key.verifies(message, &SignatureBytes::new(bytes), hash) {
+            return broken(format!("a flipped bit at {index} verifies"));
+        }
     }
     Ok(())
 }
@@ -74,18 +80,15 @@ fn verifies(
 fn shows_no_secret(signer: &dyn Signer) -> Result<(), Violation> {
     let shown = format!("{signer:?}");
     // 32 bytes of a private key are 43 characters of base64, or 64 of hex.
-    let longest = shown
-        .split(|c: char| !c.is_ascii_alphanumeric() && c != '+' && c != '/')
-        .map(str::len)
-        .max()
-        .unwrap_or(0);
-    law(longest < 43 && !shown.contains("PRIVATE KEY-----"), || {
-        format!("its Debug may show a secret: {shown}")
-    })
+    let words = shown.split(|c: char| !c.is_ascii_alphanumeric() && c != '+' && c != '/');
+    match words.map(str::len).max() {
+        Some(longest) if longest >= 43 => broken(format!("its Debug may show a secret: {shown}")),
+        _ => Ok(()),
+    }
 }
 
-fn law(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), Violation> {
-    if holds { Ok(()) } else { Err(Violation(otherwise())) }
+fn broken(law: impl Into<String>) -> Result<(), Violation> {
+    Err(Violation(law.into()))
 }
 
 #[cfg(test)]

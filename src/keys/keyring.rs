@@ -96,11 +96,11 @@ impl Keyring {
     /// Those of opening the key, if it has to be; [`KeyErrorKind::NotFound`] for a name that the keyring does not
     /// have; [`KeyErrorKind::Unsupported`] for a signer without a fixed key (keyless).
     pub async fn public_key(&self, name: &SignerName) -> Result<PublicKey, Arc<KeyError>> {
-        match &self.slot(name)?.source {
-            Source::Declared(
-                KeySource::PublicKey(key) | KeySource::Key { public_key: Some(key), .. },
-            ) => return Ok(key.clone()),
-            _ => {}
+        if let Source::Declared(
+            KeySource::PublicKey(key) | KeySource::Key { public_key: Some(key), .. },
+        ) = &self.slot(name)?.source
+        {
+            return Ok(key.clone());
         }
         let signer = self.signer(name).await?;
         signer.public_key().cloned().ok_or_else(|| {
@@ -140,6 +140,7 @@ impl Keyring {
         self.opens.load(Ordering::Relaxed)
     }
 
+    #[tracing::instrument(name = "key.open", skip_all, fields(key = %reference), err(level = "debug"))]
     async fn open(
         &self,
         reference: &KeyReference,
