@@ -2,7 +2,14 @@
 //!
 //! Run with `COUNTERSIGN_TOOLS=<folder> cargo test --test layout_cosign -- --ignored`, where the folder holds
 //! `cosign2` and `cosign3`.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

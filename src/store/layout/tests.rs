@@ -62,7 +62,8 @@ async fn what_is_no_layout_is_told_apart() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("it");
     let marker = r#"{"imageLayoutVersion":"1.0.0"}"#;
-    let cases: [(&str, &[(&str, &str)], StoreErrorKind, &str); 9] = [
+    type Files<'a> = &'a [(&'a str, &'a str)];
+    let cases: [(&str, Files<'_>, StoreErrorKind, &str); 9] = [
         ("empty", &[], RepositoryUnknown, "there is no layout"),
         (
             "begun",
