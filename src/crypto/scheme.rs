@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 
 /// The algorithm of a key: everything that cosign takes, and nothing weaker.
@@ -59,6 +60,16 @@ impl Hash {
             Self::Sha384 => "sha384",
             Self::Sha512 => "sha512",
         }
+    }
+
+    /// The hash of `message`: 32, 48 or 64 bytes.
+    pub fn digest(self, message: &[u8]) -> Vec<u8> {
+        let algorithm = match self {
+            Self::Sha256 => &digest::SHA256,
+            Self::Sha384 => &digest::SHA384,
+            Self::Sha512 => &digest::SHA512,
+        };
+        digest::digest(algorithm, message).as_ref().to_vec()
     }
 }
 

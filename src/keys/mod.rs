@@ -4,11 +4,29 @@ pub mod conformance;
 mod env;
 mod error;
 mod file;
+#[cfg(any(
+    feature = "azure-key-vault",
+    feature = "gcp-kms",
+    feature = "gitlab",
+    feature = "kubernetes",
+    feature = "vault"
+))]
+mod http;
 mod keyring;
 mod local;
 pub mod memory;
 mod password;
 mod provider;
+mod reference;
+#[cfg(any(
+    feature = "aws-kms",
+    feature = "azure-key-vault",
+    feature = "gcp-kms",
+    feature = "pkcs11",
+    feature = "plugin",
+    feature = "vault"
+))]
+mod remote;
 
 use std::fmt;
 
@@ -17,7 +35,10 @@ use async_trait::async_trait;
 pub use error::{KeyError, KeyErrorKind};
 pub use keyring::{KeySource, Keyring, KeyringEntry};
 pub use password::PasswordSource;
-pub use provider::{Environment, KeyReference, OpenOptions, PROVIDERS, Provider, open};
+pub use provider::{
+    Environment, OpenOptions, PROVIDERS, Provider, create, is_plugin, open, public_key,
+};
+pub use reference::KeyReference;
 
 use crate::crypto::{Certificate, Chain, Hash, PublicKey, SignatureBytes};
 
