@@ -209,3 +209,6 @@ pub(super) fn same_server(one: &Challenge, other: &Challenge) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests;
