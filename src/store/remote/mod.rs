@@ -55,6 +55,8 @@ use crate::store::{Expected, Fetched, ReadStore, Store, StoreError, StoreErrorKi
 ///
 /// # Errors
 ///
+/// A tag list that could not be had is not asked for again by the same store.
+///
 /// Every method: `Credentials`, `Forbidden`, `InvalidAnswer`, `Redirect`, `Throttled`, `Tls`,
 /// `TooLarge`, `Unauthorized`, `Unavailable`. Reading: `NotFound`, `RepositoryUnknown`, `WrongDigest`.
 /// Writing: `ImmutableTag`, `Precondition`, `Refused`, `RepositoryUnknown`, `WrongDigest`.
@@ -74,6 +76,14 @@ impl RemoteStore {
     /// How many requests were sent so far.
     pub fn requests(&self) -> RequestCounts {
         self.shared.counts.now()
+    }
+
+    /// A repository that was written to exists, whatever its tag list said before.
+    fn forget_absence(&self, repository: &RemoteRepository) {
+        let mut tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
+        if tags.get(repository).and_then(|it| it.get()).is_some_and(Result::is_err) {
+            tags.remove(repository);
+        }
     }
 }
 
@@ -145,9 +155,13 @@ impl Store for RemoteStore {
         expected: &Expected,
     ) -> Result<Digest, StoreError> {
         let at = At("write", repository, Some(locator));
-        upload::manifest(&self.shared, at.remote()?, locator, media_type, content, expected)
-            .await
-            .map_err(|it| at.error(it))
+        let remote = at.remote()?;
+        let result =
+            upload::manifest(&self.shared, remote, locator, media_type, content, expected).await;
+        if result.is_ok() {
+            self.forget_absence(remote);
+        }
+        result.map_err(|it| at.error(it))
     }
 
     async fn delete_manifest(
