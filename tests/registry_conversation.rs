@@ -27,7 +27,7 @@ fn quick() -> RemoteOptions {
 }
 
 /// Retries nothing.
-fn patient_never() -> RemoteOptions {
+fn impatient() -> RemoteOptions {
     let mut options = RemoteOptions::default();
     options.retry = RetryPolicy::never();
     options
@@ -406,6 +406,30 @@ async fn without_a_digest_in_the_header_the_manifest_is_read() {
 }
 
 #[tokio::test]
+async fn where_head_is_not_taken_the_manifest_is_read() {
+    let registry = ScriptedRegistry::start(Options::default()).await;
+    let image = registry.put_image("a", "v1");
+    registry.on("HEAD", "/manifests/", 1, Fault::status(405));
+    let (repository, store) = (registry.repository("a"), RemoteStore::new(quick()));
+    assert_eq!(store.resolve(&repository, &tag("v1")).await.unwrap(), image);
+    assert_eq!(registry.sent().len(), 2);
+}
+
+#[tokio::test]
+async fn a_repository_that_was_written_to_is_no_longer_unknown() {
+    let registry = ScriptedRegistry::start(Options::default()).await;
+    let (repository, store) = (registry.repository("new"), RemoteStore::new(quick()));
+    for _ in 0..2 {
+        assert_eq!(store.tags(&repository).await.unwrap_err().kind, Kind::RepositoryUnknown);
+    }
+    assert_eq!(registry.sent().len(), 1);
+    let (kind, any) = (media_type::OCI_MANIFEST, Expected::Anything);
+    let content = Bytes::from_static(b"{}");
+    store.put_manifest(&repository, &tag("v1"), kind, content, &any).await.unwrap();
+    assert_eq!(store.tags(&repository).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn manifests_that_can_be_read_in_two_ways_are_refused() {
     let registry = ScriptedRegistry::start(Options::default()).await;
     let (repository, store) = (registry.repository("a"), RemoteStore::new(quick()));
@@ -480,13 +504,13 @@ async fn what_does_not_pass_ends_with_its_own_error() {
         (Fault::Reset, Kind::Unavailable),
         (Fault::HalfBody, Kind::InvalidAnswer),
     ] {
-        let store = RemoteStore::new(patient_never());
+        let store = RemoteStore::new(impatient());
         registry.on("*", "/v2/", 1, fault.clone());
         let error = fails(&store, &repository, tag("v1")).await;
         assert_eq!(error.kind, kind, "{fault:?}: {error}");
         assert_eq!(error.kind.is_transient(), kind != Kind::InvalidAnswer);
     }
-    let mut options = patient_never();
+    let mut options = impatient();
     options.request_timeout = Duration::from_millis(50);
     registry.on("*", "/v2/", 1, Fault::Hang);
     let error = fails(&RemoteStore::new(options), &repository, tag("v1")).await;
