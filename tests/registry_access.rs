@@ -225,12 +225,14 @@ mod helpers {
             ("echo no keychain; exit 3", "no keychain"),
             ("exit 1", "it failed"),
             (r#"echo 'hunter2 is no JSON'"#, "its answer is not"),
-            ("sleep 60", "no answer within"),
+            ("exec sleep 60", "no answer within"),
         ] {
             // It would give anybody a token.
             let registry = start(Auth::Bearer(Bearer::default()), None).await;
             let (_folder, mut options) = helper(&registry, script);
-            options.helper_timeout = Duration::from_millis(500);
+            if script.contains("sleep") {
+                options.helper_timeout = Duration::from_millis(200);
+            }
             let error = resolve(&registry, options).await.unwrap_err();
             assert_eq!(error.kind, Kind::Credentials, "{script}");
             let shown = error.to_string();

@@ -91,3 +91,13 @@ fn web_pages_are_told_from_registries() {
     page.headers.insert("docker-distribution-api-version", "registry/2.0".parse().unwrap());
     assert_eq!(of_answer(&page, Purpose::Read).kind, StoreErrorKind::NotFound);
 }
+
+proptest::proptest! {
+    #[test]
+    fn whatever_is_said_is_one_bounded_line(text in r#"([a-z "'<>]|https?://|[?@:/#]|\PC|\p{Cc}|\p{Cf}){0,400}"#) {
+        let line = one_line(&text).unwrap_or_default();
+        assert!(line.chars().count() <= LONGEST_DETAIL);
+        assert!(!line.chars().any(char::is_control));
+        Envelope::read(text.as_bytes());
+    }
+}
