@@ -171,7 +171,7 @@ impl<'a> Loader<'a> {
         if broken || !self.has_version(&file, toml.get_ref()) {
             return;
         }
-        self.toml(&next, &file, toml.get_ref());
+        self.toml(&next, &file, toml.into_inner());
     }
 
     /// Reports what is wrong with the syntax, and says whether the rest can be read nevertheless.
@@ -212,10 +212,10 @@ impl<'a> Loader<'a> {
         false
     }
 
-    fn toml(&mut self, next: &Next<'_>, file: &Arc<SourceFile>, toml: &DeTable<'_>) {
+    fn toml(&mut self, next: &Next<'_>, file: &Arc<SourceFile>, toml: DeTable<'_>) {
         let expander = match self.expander.take() {
             Some(expander) => expander,
-            None => Expander::new(self.variables(file, toml), self.access),
+            None => Expander::new(self.variables(file, &toml), self.access),
         };
         let place = Place::new(file, &(0..0));
         let mut reader = Reader { file, expander: &expander, problems: &mut self.problems };
