@@ -34,7 +34,7 @@ async fn what_one_cosign_signs_the_other_verifies() {
         let key = signs.generate_key_pair(folder.path(), name, "of the test");
         let annotations = vec![("note".to_owned(), NOTE.to_owned())];
         let options = SignOptions { annotations: annotations.clone(), ..SignOptions::default() };
-        signs.sign(&[reference.clone()], &key, &options).success();
+        signs.sign(&[&reference], &key, &options).success();
 
         let asked = VerifyOptions { annotations, ..VerifyOptions::default() };
         let payloads = verifies.verify(&reference, &key.trust(), &asked).unwrap();
@@ -81,7 +81,7 @@ async fn a_certificate_attached_by_one_cosign_is_verified_by_the_other() {
     assert_eq!(fs::read_to_string(&key.public).unwrap().trim(), leaf.public_key_pem().trim());
 
     // Sign elsewhere; take payload and signature from there.
-    third.sign(&[reference.clone()], &key, &SignOptions::default()).success();
+    third.sign(&[&reference], &key, &SignOptions::default()).success();
     let signature = third.download_signatures(&reference).remove(0);
     let attachment = Attachment {
         payload: file("payload.json", &third.generate(&reference, &[])),
@@ -114,7 +114,7 @@ async fn a_bundle_of_cosign_3_is_for_cosign_3() {
     let (second, third) = (Cosign::v2(), Cosign::v3());
     let key = third.generate_key_pair(folder.path(), "key", "");
     let options = SignOptions { format: Format::Bundle, ..SignOptions::default() };
-    third.sign(&[reference.clone()], &key, &options).success();
+    third.sign(&[&reference], &key, &options).success();
     assert_eq!(third.verify(&reference, &key.trust(), &VerifyOptions::default()).unwrap().len(), 1);
     assert!(second.verify(&reference, &key.trust(), &VerifyOptions::default()).is_err());
     let fallback = image.digest().replace(':', "-");
@@ -141,7 +141,7 @@ async fn every_shape_of_image_is_taken_by_registry_and_cosign() {
         assert_eq!(image.all().len(), *subjects);
         let reference = registry.reference(&format!("{name}@{}", image.digest()));
         let options = SignOptions { recursive: Recursion::All, ..SignOptions::default() };
-        cosign.sign(&[reference], &key, &options).success();
+        cosign.sign(&[&reference], &key, &options).success();
         for part in image.all() {
             let reference = registry.reference(&format!("{name}@{}", part.digest()));
             cosign.verify(&reference, &key.trust(), &VerifyOptions::default()).unwrap();
@@ -152,7 +152,7 @@ async fn every_shape_of_image_is_taken_by_registry_and_cosign() {
     publisher.push("unknown", &image, None).await;
     let reference = registry.reference(&format!("unknown@{}", image.digest()));
     let options = SignOptions { recursive: Recursion::All, ..SignOptions::default() };
-    let refused = cosign.sign(&[reference], &key, &options).failure();
+    let refused = cosign.sign(&[&reference], &key, &options).failure();
     assert!(refused.stderr.contains("unknown mime type"), "{refused:?}");
 
     publisher.delete_manifest("platforms", &shapes[2].1.children[1].digest()).await;

@@ -2,10 +2,13 @@
 //!
 //! Planning and verifying get a [`ReadStore`] and so cannot write; only `apply` gets a [`Store`].
 
+pub mod conformance;
 mod error;
+mod layout;
 pub mod memory;
 mod place;
 mod remote;
+mod router;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -15,11 +18,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 pub use error::{StoreError, StoreErrorKind};
+pub use layout::LayoutStore;
 pub use memory::MemoryStore;
 pub use remote::{
     Intent, ProcessEnvironment, Proxies, RegistryRule, RemoteOptions, RemoteStore, RequestCounts,
     RetryPolicy, credential_files,
 };
+pub use router::Stores;
 
 use crate::model::{Descriptor, Digest, Locator, Repository, Tag};
 

@@ -15,11 +15,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use countersign::keys::{KeyErrorKind, Keyring, MemorySigner};
+use countersign::keys::KeyErrorKind;
 use countersign::model::{Digest, Tag};
 use countersign::plan::{Action, Change, Failure, Plan, Prune, narrow};
 use countersign::report::Done;
-use countersign::store::{MemoryStore, Operation, StoreErrorKind, Write};
+use countersign::store::memory::{Operation, Read, Write};
+use countersign::store::{MemoryStore, StoreErrorKind};
 use proptest::prelude::*;
 use world::{
     Entry, LeftBehind, Scenario, Select, Spelling, World, addition, append, block_on, digests,
@@ -97,7 +98,8 @@ proptest! {
     #[test]
     fn the_same_world_gives_the_same_plan(scenario in scenarios()) {
         block_on(async {
-            let (mut one, two) = (World::new(&scenario), World::new(&scenario));
+            let (mut one, mut two) = (World::new(&scenario), World::new(&scenario));
+            two.store = Arc::new(MemoryStore::with(one.store.contents()));
             one.observe.jobs = 1;
             let ((one, _), (two, _)) = (one.plan().await, two.plan().await);
             assert_eq!(json(&one), json(&two));
@@ -200,11 +202,7 @@ proptest! {
     fn what_cannot_be_seen_is_never_pruned(scenario in scenarios(), hidden in 0..4_usize) {
         block_on(async {
             let mut world = World::new(&scenario);
-            let signers = (0..4).filter(|at| *at != hidden).map(|at| {
-                let signer = MemorySigner::p256(world::SIGNERS[at]);
-                (signer_name(at), Arc::new(signer) as Arc<dyn countersign::keys::Signer>)
-            });
-            world.keyring = Arc::new(Keyring::of_signers(signers));
+            world.keyring = Arc::new(world::keyring(&[hidden]));
             let before = layers(&world.store);
             let (plan, _) = world.plan().await;
             assert_eq!(plan.summary().clean, 0, "{}", json(&plan));
@@ -220,7 +218,7 @@ proptest! {
         block_on(async {
             let world = World::new(&scenario);
             world.store.fail_when(|operation: &Operation| {
-                matches!(operation, Operation::Read(countersign::store::Read::Blob { .. }))
+                matches!(operation, Operation::Read(Read::Blob { .. }))
                     .then_some(StoreErrorKind::Unavailable)
             });
             let (plan, _) = world.plan().await;
@@ -390,7 +388,7 @@ fn a_saved_plan_refuses_what_it_does_not_say() {
 fn a_missing_key_is_told_by_its_kind() {
     block_on(async {
         let mut world = World::new(&simple(1, Prune::Keep));
-        world.keyring = Arc::new(Keyring::of_signers(std::iter::empty::<(_, _)>()));
+        world.keyring = Arc::new(world::keyring(&[0, 1, 2, 3]));
         let error = world.keyring.public_key(&signer_name(0)).await.unwrap_err();
         assert_eq!(error.kind, KeyErrorKind::NotFound);
         let (plan, _) = world.plan().await;
@@ -412,5 +410,37 @@ fn what_somebody_else_did_meanwhile_is_not_done_again() {
         let results: Vec<_> =
             report.targets.iter().flat_map(|it| &it.outcomes).map(|it| it.result.clone()).collect();
         assert!(results.iter().all(|it| *it == Ok(Done::AlreadyDone)), "{results:?}");
+    });
+}
+
+/// Law 10, for a writer without manners: it read before our write, and writes after it.
+#[test]
+fn a_writer_that_overwrites_ours_does_not_win() {
+    block_on(async {
+        let scenario = simple(1, Prune::Keep);
+        let world = World::new(&scenario);
+        let digest = digests(&scenario, &world.store)[0][0].clone();
+        let tag = Tag::of_signatures(&digest);
+        let theirs = addition(&left(9, 0, 0), "somebody.example/else", &digest);
+        let text = theirs.0.annotations.values().next().unwrap().clone();
+        let written = AtomicUsize::new(0);
+        world.store.before({
+            let tag = tag.clone();
+            move |store: &MemoryStore, operation: &Operation| {
+                let ours = layers(store).iter().any(|it| it.0.ends_with(tag.as_str()));
+                if ours && !operation.is_write() && written.fetch_add(1, Ordering::Relaxed) == 0 {
+                    // Ours has just been written: they put back what they had read, plus theirs.
+                    store.edit(|contents| contents.untag(&repository(0), &tag));
+                    append(store, &repository(0), &digest, theirs.clone());
+                }
+            }
+        });
+        let report = world.apply().await;
+        world.store.recover();
+        assert_eq!(report.failures().count(), 0);
+        let there = layers(&world.store);
+        assert!(there.iter().any(|(_, _, it)| *it == text), "theirs is lost");
+        let (plan, _) = world.plan().await;
+        assert!(is_converged(&plan), "ours is lost: {}", json(&plan));
     });
 }

@@ -138,7 +138,12 @@ impl Cosign {
     }
 
     /// Signs `images`, all in one run.
-    pub fn sign(&self, images: &[String], key: &KeyPair, options: &SignOptions) -> Finished {
+    pub fn sign<S: AsRef<str>>(
+        &self,
+        images: &[S],
+        key: &KeyPair,
+        options: &SignOptions,
+    ) -> Finished {
         let mut arguments: Vec<OsString> = vec!["sign".into(), "--yes".into(), "--key".into()];
         arguments.push((&key.private).into());
         arguments.push("--tlog-upload=false".into());
@@ -158,7 +163,7 @@ impl Cosign {
         if options.recursive == Recursion::All {
             arguments.push("--recursive".into());
         }
-        arguments.extend(images.iter().map(OsString::from));
+        arguments.extend(images.iter().map(|it| OsString::from(it.as_ref())));
         self.run_with(&arguments, &key.password, options.signature_repository.as_deref())
     }
 

@@ -1,14 +1,12 @@
-use std::path::PathBuf;
-
 use super::*;
 use crate::crypto::EncryptedKey;
+use crate::crypto::fixtures::fixture;
 
 const NAMES: [&str; 7] = ["p256", "p384", "p521", "ed25519", "rsa2048", "rsa3072", "rsa4096"];
 
 fn open(name: &str) -> PrivateKey {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/keys");
-    let text = std::fs::read_to_string(folder.join(format!("{name}.key"))).unwrap();
-    EncryptedKey::from_pem(&text).unwrap().decrypt(&Secret::new("test".into())).unwrap()
+    let text = fixture(&format!("{name}.key"));
+    EncryptedKey::from_pem(text).unwrap().decrypt(&Secret::new("test".into())).unwrap()
 }
 
 #[test]

@@ -1,6 +1,5 @@
-use std::path::PathBuf;
-
 use super::*;
+use crate::crypto::fixtures::fixture;
 
 const PAYLOAD: &[u8] = include_bytes!("../../../tests/fixtures/keys/payload.json");
 const KEYS: [(&str, KeyAlgorithm); 7] = [
@@ -13,24 +12,19 @@ const KEYS: [(&str, KeyAlgorithm); 7] = [
     ("rsa4096", KeyAlgorithm::Rsa(4096)),
 ];
 
-fn fixture(name: &str) -> String {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/keys");
-    std::fs::read_to_string(folder.join(name)).unwrap()
-}
-
 fn key(name: &str) -> PublicKey {
-    PublicKey::from_pem(&fixture(&format!("{name}.pub"))).unwrap()
+    PublicKey::from_pem(fixture(&format!("{name}.pub"))).unwrap()
 }
 
 fn signature(name: &str) -> SignatureBytes {
-    SignatureBytes::from_base64(&fixture(name)).unwrap()
+    SignatureBytes::from_base64(fixture(name)).unwrap()
 }
 
 #[test]
 fn every_algorithm_is_read_and_written_as_it_was() {
     for (name, algorithm) in KEYS {
         let text = fixture(&format!("{name}.pub"));
-        let key = PublicKey::from_pem(&text).unwrap();
+        let key = PublicKey::from_pem(text).unwrap();
         assert_eq!(key.algorithm(), algorithm);
         assert_eq!(key.to_pem(), text);
         assert_eq!(PublicKey::from_der(key.as_der()).unwrap(), key);
@@ -139,7 +133,7 @@ fn other_kinds_of_keys_are_refused_by_name() {
             "the key algorithm X25519 is not taken: use ECDSA P-256, P-384 or P-521, RSA or Ed25519",
         ),
     ] {
-        let error = PublicKey::from_pem(&fixture(&format!("refused/{name}.pub"))).unwrap_err();
+        let error = PublicKey::from_pem(fixture(&format!("refused/{name}.pub"))).unwrap_err();
         assert_eq!(error.to_string(), expected);
     }
 }
@@ -150,7 +144,7 @@ fn a_pem_of_another_kind_is_called_by_its_name() {
         ("", "this is no PEM: no `-----BEGIN PUBLIC KEY-----`"),
         (&pem::encode("CERTIFICATE", b"abc"), "this is a certificate, not a public key"),
         (&pem::encode("EC PRIVATE KEY", b"abc"), "this is a private key (EC PRIVATE KEY)"),
-        (&fixture("p256.key"), "this is a private key (ENCRYPTED SIGSTORE PRIVATE KEY)"),
+        (fixture("p256.key"), "this is a private key (ENCRYPTED SIGSTORE PRIVATE KEY)"),
         (&pem::encode("PGP PUBLIC KEY BLOCK", b"abc"), "this is a PEM `PGP PUBLIC KEY BLOCK`"),
         (&pem::encode("PUBLIC KEY", b"abc"), "this is no PKIX public key: "),
     ] {
@@ -172,4 +166,30 @@ fn der_with_something_behind_it_or_in_ber_form_is_refused() {
     let mut off = der.clone();
     *off.last_mut().unwrap() ^= 1;
     assert!(PublicKey::from_der(&off).is_err());
+}
+
+#[test]
+fn authorities_may_have_rsa_keys_of_other_sizes() {
+    let der = |name: &str| pem::blocks(fixture(name))[0].decode().unwrap();
+    let odd = PublicKey::of_authority(&der("refused/rsa2560.pub")).unwrap();
+    assert_eq!(odd.algorithm(), KeyAlgorithm::Rsa(2560));
+    assert!(PublicKey::of_authority(&der("refused/rsa1024.pub")).is_err());
+    assert!(PublicKey::of_authority(&der("refused/p224.pub")).is_err());
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_input_makes_it_panic(noise in ".*", at in 0usize..600, byte: u8) {
+        let _ = PublicKey::from_pem(&noise);
+        let _ = PublicKey::from_pem(&format!("-----BEGIN PUBLIC KEY-----{noise}-----END PUBLIC KEY-----"));
+        for name in ["p256.pub", "rsa4096.pub", "ed25519.pub"] {
+            let mut der = pem::blocks(fixture(name))[0].decode().unwrap();
+            let length = der.len();
+            der[at % length] = byte;
+            if let Ok(key) = PublicKey::from_der(&der) {
+                // Whatever is read has one form.
+                proptest::prop_assert_eq!(PublicKey::from_der(key.as_der()).unwrap(), key);
+            }
+        }
+    }
 }

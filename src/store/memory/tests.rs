@@ -3,6 +3,7 @@ use super::*;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::model::media_type::OCI_MANIFEST;
+use crate::store::conformance;
 
 fn repository() -> Repository {
     "ghcr.io/acme/api".parse().unwrap()
@@ -177,4 +178,11 @@ fn contents_are_values() {
     assert_eq!(index.manifests[0].platform.as_ref().unwrap().to_string(), "linux/arm64/v8");
     copy.edit(|it| it.remove(&repository(), &digest));
     assert_eq!(copy.contents().digest(&repository(), &digest.into()), None);
+}
+
+#[tokio::test]
+async fn it_is_a_store() {
+    let store = MemoryStore::new();
+    conformance::store(&store, &repository()).await;
+    conformance::versions(&store, &"ghcr.io/acme/versions".parse().unwrap()).await;
 }
