@@ -1,7 +1,7 @@
 //! Certificates of signers.
 
+use core::net::IpAddr;
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use der::asn1::{ObjectIdentifier, Utf8StringRef};

@@ -76,6 +76,8 @@ impl Chain {
             return for_code_signing(leaf);
         }
         authority(root)?;
+        // webpki looks at the basic constraints of those between, Go at their key usage too.
+        between.iter().try_for_each(may_sign)?;
         for_code_signing(root)?;
         let untrusted = |error: webpki::Error| CertificateError::Untrusted(explain(&error));
         let leaf_der = CertificateDer::from(leaf.as_der());
@@ -119,8 +121,17 @@ fn authority(root: &Certificate) -> Result<(), CertificateError> {
     if !constraints.is_some_and(|(_, it)| it.ca) {
         return Err(no_authority(root));
     }
+    may_sign(root)
+}
+
+/// A key usage, where there is one, must allow to sign certificates.
+fn may_sign(authority: &Certificate) -> Result<(), CertificateError> {
+    let body = authority.x509();
+    let is_authority = body.get::<BasicConstraints>().ok().flatten().is_some_and(|(_, it)| it.ca);
     match body.get::<KeyUsage>() {
-        Ok(Some((_, usage))) if !usage.key_cert_sign() => Err(no_authority(root)),
+        Ok(Some((_, usage))) if is_authority && !usage.key_cert_sign() => {
+            Err(no_authority(authority))
+        }
         _ => Ok(()),
     }
 }
@@ -196,3 +207,6 @@ fn explain(error: &webpki::Error) -> String {
     };
     text.to_owned()
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,8 @@
 mod certificate;
 mod chain;
 mod encrypted;
+#[cfg(test)]
+mod fixtures;
 mod pem;
 mod private_key;
 mod public_key;
