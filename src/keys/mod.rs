@@ -10,7 +10,7 @@ use async_trait::async_trait;
 
 pub use error::{KeyError, KeyErrorKind};
 pub use keyring::{KeySource, Keyring, KeyringEntry, PasswordSource};
-pub use provider::{KeyReference, OpenOptions, PROVIDERS, Provider};
+pub use provider::{Environment, KeyReference, OpenOptions, PROVIDERS, Provider};
 
 use crate::crypto::{Certificate, Chain, Hash, PublicKey, SignatureBytes};
 

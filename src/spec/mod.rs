@@ -1,11 +1,43 @@
 //! The TOML file: from text to meaning, with every problem at its place. Pure.
+//!
+//! ```text
+//! text ── toml ──▶ tokens with places ── raw ──▶ sections of the language ── validate ──▶ Spec
+//!                                         │                                    │
+//!                              table, language, variables            access (files, environment)
+//! ```
 
-use std::collections::BTreeMap;
+mod access;
+mod code;
+mod images_from;
+mod language;
+mod load;
+mod memory_files;
+mod not_yet;
+mod options;
+mod place;
+mod problem;
+mod raw;
+mod schema;
+mod suggest;
+mod table;
+mod validate;
+mod variables;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
-use crate::keys::KeyringEntry;
-use crate::model::{Glob, Secret};
+pub use code::{CODES, Code};
+pub use memory_files::MemoryFiles;
+pub use options::{AllowEnv, AllowEnvError, LoadOptions, Untrusted};
+pub use problem::{Problem, Problems};
+pub use schema::json_schema;
+
+use crate::keys::{Environment, KeyringEntry};
+use crate::model::{Glob, SafeUrl, Secret};
 use crate::plan::Desired;
 
 /// A spec that has been read and found right: nothing in it needs checking any more.
@@ -17,6 +49,68 @@ pub struct Spec {
     pub keyring: Vec<KeyringEntry>,
     /// How to talk to registries: for each host the rule with the longest pattern that matches.
     pub registries: Vec<RegistryRule>,
+    /// What is probably not meant, but no error.
+    pub warnings: Problems,
+}
+
+impl Spec {
+    /// Reads the files of a spec, in this order, with everything that they include and name.
+    ///
+    /// Reads no registry and opens no key. Costs one read for each file.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong, in the order of the files and lines, warnings included.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use countersign::spec::{Code, LoadOptions, MemoryFiles, Spec};
+    /// # #[derive(Debug)]
+    /// # struct NoEnvironment;
+    /// # impl countersign::keys::Environment for NoEnvironment {
+    /// #     fn variable(&self, _: &str) -> Option<String> { None }
+    /// #     fn prompt_password(&self, _: &str) -> Option<countersign::model::Secret<String>> { None }
+    /// # }
+    ///
+    /// let files = MemoryFiles::from([
+    ///     ("cosign.key", ""),
+    ///     (
+    ///         "countersign.toml",
+    ///         r#"
+    ///         version = 1
+    ///         [signers.release]
+    ///         key = "cosign.key"
+    ///         transparency_log = false
+    ///         [[images]]
+    ///         reference = "ghcr.io/acme/api:1.4.2"
+    ///         sign_with = ["release"]
+    ///         "#,
+    ///     ),
+    ///     ("wrong.toml", "version = 1\ncolour = 'red'"),
+    /// ]);
+    /// let options = LoadOptions::default();
+    /// let spec = Spec::load(&["countersign.toml"], &files, &NoEnvironment, &options).unwrap();
+    /// assert_eq!(spec.desired.images.len(), 1);
+    ///
+    /// let problems = Spec::load(&["wrong.toml"], &files, &NoEnvironment, &options).unwrap_err();
+    /// assert_eq!(problems.iter().next().unwrap().code(), Code::UnknownKey);
+    /// ```
+    pub fn load<P: AsRef<Path>>(
+        paths: &[P],
+        files: &dyn Files,
+        environment: &dyn Environment,
+        options: &LoadOptions,
+    ) -> Result<Self, Problems> {
+        let paths: Vec<_> = paths.iter().map(AsRef::as_ref).collect();
+        load::load(&paths, &access::Access { files, environment, options })
+    }
+
+    /// The rule for a registry host (with its port): the longest pattern that matches.
+    pub fn registry(&self, host: &str) -> Option<&RegistryRule> {
+        let matching = self.registries.iter().filter(|rule| rule.host.matches(host));
+        matching.max_by_key(|rule| rule.host.as_str().len())
+    }
 }
 
 /// How to talk to the registries whose host matches.
@@ -38,8 +132,8 @@ pub struct RegistryRule {
     pub plain_http: bool,
     /// Do not check the registry's certificate.
     pub skip_tls_verify: bool,
-    /// The proxy to use.
-    pub proxy: Option<String>,
+    /// The proxy to use. It may hold a password.
+    pub proxy: Option<SafeUrl>,
     /// The credentials, looked up already.
     pub credentials: Option<(String, Secret<String>)>,
     /// The registry refuses to overwrite tags: a second write of a signature tag is planned as blocked.
@@ -47,18 +141,18 @@ pub struct RegistryRule {
 }
 
 /// Reads files for a spec; the program around the library decides what may be read.
-pub trait Files {
-    /// The content of the file.
-    fn read(&self, path: &Path) -> std::io::Result<Vec<u8>>;
-    /// The files that a pattern matches, in order.
+pub trait Files: fmt::Debug {
+    /// The content of the file, at most `limit` bytes.
+    ///
+    /// # Errors
+    ///
+    /// `FileTooLarge` for a longer one, found out without reading it all; `IsADirectory` for a folder.
+    fn read(&self, path: &Path, limit: u64) -> std::io::Result<Vec<u8>>;
+    /// The files that a pattern matches, in the order of their names.
+    ///
+    /// `*`, `?` and `[…]` stay within one part of a path and match no leading dot; `**` is any number of
+    /// folders. The paths begin with `folder` where the pattern is relative.
     fn glob(&self, folder: &Path, pattern: &str) -> std::io::Result<Vec<PathBuf>>;
-    /// The path with every link resolved.
+    /// The path with every link resolved; an error where there is nothing.
     fn canonical(&self, path: &Path) -> std::io::Result<PathBuf>;
-}
-
-/// What is not in the file.
-#[derive(Debug, Default)]
-pub struct LoadOptions {
-    /// `--var NAME=value`, and the content of `--var-file`.
-    pub variables: BTreeMap<String, String>,
 }

@@ -1,0 +1,413 @@
+//! Reads TOML along the tables of the language: every unknown key, wrong type and wrong variable is
+//! reported, and what remains has the types that the tables promise. Pure.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::spec::code::Code;
+use crate::spec::place::{Place, SourceFile};
+use crate::spec::problem::{Problem, Problems};
+use crate::spec::suggest::nearest;
+use crate::spec::table::{Field, Kind, Need, Table};
+use crate::spec::variables::Expander;
+
+/// A text of the spec and where it stands.
+///
+/// Printing it gives what is *written*: the value of a variable may come from the environment, and no
+/// message may show it.
+#[derive(Clone, Debug)]
+pub(super) struct Text {
+    value: String,
+    expanded: bool,
+    /// Where it stands.
+    pub(super) place: Place,
+}
+
+impl Text {
+    /// What it means, with the variables filled in.
+    pub(super) fn value(&self) -> &str {
+        &self.value
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let quotes = ['"', '\''];
+        let shown =
+            if self.expanded { self.place.written().trim_matches(quotes) } else { &self.value };
+        write!(f, "`{shown}`")
+    }
+}
+
+/// A table of the spec whose keys and types are right.
+#[derive(Debug)]
+pub(super) struct Section {
+    table: &'static Table,
+    values: BTreeMap<&'static str, Entry>,
+    /// Where it begins: its header, or the whole of an inline table.
+    pub(super) place: Place,
+}
+
+#[derive(Debug)]
+struct Entry {
+    key: Place,
+    place: Place,
+    value: Value,
+}
+
+#[derive(Debug)]
+enum Value {
+    Flag(bool),
+    Integer(i64),
+    Number(f64),
+    Named(Vec<(Text, Section)>),
+    Pairs(Vec<(Text, Text)>),
+    Section(Box<Section>),
+    Sections(Vec<Section>),
+    /// It was there, but wrong, and that has been reported.
+    Refused,
+    Text(Text),
+    Texts(Vec<Text>),
+}
+
+impl Section {
+    fn entry(&self, key: &str) -> Option<&Entry> {
+        debug_assert!(self.table.field(key).is_some(), "{} has no key {key}", self.table.name);
+        self.values.get(key)
+    }
+
+    /// Says whether the key is there, right or wrong.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.entry(key).is_some()
+    }
+
+    /// Where the key stands; the table where it is missing.
+    pub(super) fn key_place(&self, key: &str) -> &Place {
+        self.entry(key).map_or(&self.place, |entry| &entry.key)
+    }
+
+    /// Where the value stands; the table where it is missing.
+    pub(super) fn value_place(&self, key: &str) -> &Place {
+        self.entry(key).map_or(&self.place, |entry| &entry.place)
+    }
+
+    pub(super) fn text(&self, key: &str) -> Option<&Text> {
+        let Value::Text(text) = &self.entry(key)?.value else { return None };
+        Some(text)
+    }
+
+    pub(super) fn texts(&self, key: &str) -> Option<&[Text]> {
+        let Value::Texts(texts) = &self.entry(key)?.value else { return None };
+        Some(texts)
+    }
+
+    pub(super) fn flag(&self, key: &str) -> Option<bool> {
+        let Value::Flag(flag) = self.entry(key)?.value else { return None };
+        Some(flag)
+    }
+
+    pub(super) fn integer(&self, key: &str) -> Option<i64> {
+        let Value::Integer(number) = self.entry(key)?.value else { return None };
+        Some(number)
+    }
+
+    pub(super) fn number(&self, key: &str) -> Option<f64> {
+        let Value::Number(number) = self.entry(key)?.value else { return None };
+        Some(number)
+    }
+
+    pub(super) fn pairs(&self, key: &str) -> &[(Text, Text)] {
+        let Some(Value::Pairs(pairs)) = self.entry(key).map(|it| &it.value) else { return &[] };
+        pairs
+    }
+
+    pub(super) fn named(&self, key: &str) -> &[(Text, Self)] {
+        let Some(Value::Named(named)) = self.entry(key).map(|it| &it.value) else { return &[] };
+        named
+    }
+
+    pub(super) fn section(&self, key: &str) -> Option<&Self> {
+        let Value::Section(section) = &self.entry(key)?.value else { return None };
+        Some(section)
+    }
+
+    pub(super) fn sections(&self, key: &str) -> &[Self] {
+        let Some(Value::Sections(found)) = self.entry(key).map(|it| &it.value) else { return &[] };
+        found
+    }
+}
+
+/// Walks the TOML of one file.
+pub(super) struct Reader<'a> {
+    /// The file.
+    pub(super) file: &'a Arc<SourceFile>,
+    /// Fills in variables.
+    pub(super) expander: &'a Expander<'a>,
+    /// Where problems go.
+    pub(super) problems: &'a mut Problems,
+}
+
+type Toml<'i> = Spanned<DeValue<'i>>;
+
+impl Reader<'_> {
+    /// Reads `toml`, which stands at `place`, as `table`.
+    pub(super) fn section(
+        &mut self,
+        toml: &DeTable<'_>,
+        place: Place,
+        table: &'static Table,
+    ) -> Section {
+        let mut values = BTreeMap::new();
+        for (key, value) in in_file_order(toml) {
+            let key_place = self.place(key);
+            let Some(field) = table.field(key.get_ref()) else {
+                self.unknown_key(key.get_ref(), &key_place, table);
+                continue;
+            };
+            let place = self.place(value);
+            let read = self.value(field, value, &place).unwrap_or(Value::Refused);
+            values.insert(field.key, Entry { key: key_place, place, value: read });
+        }
+        for field in table.fields.iter().filter(|it| it.need == Need::Required) {
+            if !values.contains_key(field.key) {
+                let message = format!("{} needs `{}`", table.noun, field.key);
+                self.problems.add(
+                    Problem::error(Code::MissingKey, &place, message)
+                        .label(format!("`{}` is missing", field.key))
+                        .help(format!("add: {} = {}", field.key, field.example)),
+                );
+            }
+        }
+        Section { table, values, place }
+    }
+
+    fn place<T>(&self, spanned: &Spanned<T>) -> Place {
+        Place::new(self.file, &spanned.span())
+    }
+
+    fn unknown_key(&mut self, key: &str, place: &Place, table: &'static Table) {
+        let help = match nearest(key, table.keys()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => {
+                let known: Vec<_> = table.keys().map(|key| format!("`{key}`")).collect();
+                format!("{} has: {}", table.noun, known.join(", "))
+            }
+        };
+        let message = format!("{} has no key `{key}`", table.noun);
+        let problem = Problem::error(Code::UnknownKey, place, message);
+        self.problems.add(problem.label("unknown key").help(help));
+    }
+
+    fn value(&mut self, field: &'static Field, toml: &Toml<'_>, place: &Place) -> Option<Value> {
+        match (field.kind, toml.get_ref()) {
+            (Kind::Flag, DeValue::Boolean(flag)) => Some(Value::Flag(*flag)),
+            (Kind::Integer(least, most), DeValue::Integer(number)) => {
+                let parsed = i64::from_str_radix(number.as_str(), number.radix()).ok();
+                let fits = parsed.filter(|it| (least..=most).contains(it));
+                fits.map(Value::Integer).or_else(|| self.out_of_range(field, place))
+            }
+            (Kind::Number, DeValue::Integer(_) | DeValue::Float(_)) => {
+                let parsed = number(toml.get_ref());
+                let fits = parsed.filter(|it| it.is_finite() && *it > 0.0);
+                fits.map(Value::Number).or_else(|| self.out_of_range(field, place))
+            }
+            (Kind::Text, DeValue::String(text)) => self.text(text, place).map(Value::Text),
+            (Kind::Choice(choices), DeValue::String(text)) => {
+                self.choice(field, choices, text, place).map(Value::Text)
+            }
+            (Kind::Texts, DeValue::Array(items)) => {
+                self.texts(field, items, |it, text, place| it.text(text, place))
+            }
+            (Kind::Choices(choices), DeValue::Array(items)) => {
+                self.texts(field, items, |it, text, place| it.choice(field, choices, text, place))
+            }
+            (Kind::TextOrTexts, DeValue::String(text)) => {
+                self.text(text, place).map(|text| Value::Texts(vec![text]))
+            }
+            (Kind::TextOrTexts, DeValue::Array(items)) => {
+                self.texts(field, items, |it, text, place| it.text(text, place))
+            }
+            (Kind::TextMap, DeValue::Table(pairs)) => Some(Value::Pairs(self.pairs(field, pairs))),
+            (Kind::Variables, DeValue::Table(_)) => Some(Value::Pairs(Vec::new())),
+            (Kind::Section(table), DeValue::Table(toml)) => {
+                Some(Value::Section(Box::new(self.section(toml, place.clone(), table))))
+            }
+            (Kind::Sections(table), DeValue::Array(items)) => {
+                Some(self.sections(field, table, items))
+            }
+            (Kind::Named(table), DeValue::Table(tables)) => Some(self.named(field, table, tables)),
+            _ => self.wrong_type(field, field.kind.noun(), toml, place),
+        }
+    }
+
+    /// Fills the variables into a text.
+    fn text(&mut self, written: &str, place: &Place) -> Option<Text> {
+        let value = self.expander.expand(written, place, self.problems)?;
+        let expanded = matches!(value, Cow::Owned(_));
+        Some(Text { value: value.into_owned(), expanded, place: place.clone() })
+    }
+
+    fn choice(
+        &mut self,
+        field: &'static Field,
+        choices: &[&str],
+        written: &str,
+        place: &Place,
+    ) -> Option<Text> {
+        let text = self.text(written, place)?;
+        if choices.contains(&text.value()) {
+            return Some(text);
+        }
+        let all: Vec<_> = choices.iter().map(|it| format!("`{it}`")).collect();
+        let help = match nearest(text.value(), choices.iter().copied()) {
+            Some(near) if !text.expanded => format!("did you mean `{near}`?"),
+            _ => format!("use one of: {}", all.join(", ")),
+        };
+        let message = format!("`{}` takes no {text}", field.key);
+        let problem = Problem::error(Code::UnknownValue, place, message);
+        self.problems.refuse(problem.label("unknown value").help(help))
+    }
+
+    fn texts(
+        &mut self,
+        field: &'static Field,
+        items: &[Toml<'_>],
+        mut read: impl FnMut(&mut Self, &str, &Place) -> Option<Text>,
+    ) -> Option<Value> {
+        let mut texts = Vec::with_capacity(items.len());
+        for item in items {
+            let place = self.place(item);
+            match item.get_ref() {
+                DeValue::String(text) => texts.extend(read(self, text, &place)),
+                _ => texts.extend(self.wrong_type(field, "a list of strings", item, &place)),
+            }
+        }
+        // A list whose items were all refused is not an empty list: that would be reported again.
+        (items.is_empty() || !texts.is_empty()).then_some(Value::Texts(texts))
+    }
+
+    /// Reads a table of texts. The names are taken as they stand.
+    pub(super) fn pairs(
+        &mut self,
+        field: &'static Field,
+        table: &DeTable<'_>,
+    ) -> Vec<(Text, Text)> {
+        let mut pairs = Vec::with_capacity(table.len());
+        for (key, value) in in_file_order(table) {
+            let place = self.place(value);
+            let value = match value.get_ref() {
+                DeValue::String(text) => self.text(text, &place),
+                _ => self.wrong_type(field, "a table of strings", value, &place),
+            };
+            pairs.extend(value.map(|value| (self.name(key), value)));
+        }
+        pairs
+    }
+
+    fn name(&self, key: &Spanned<Cow<'_, str>>) -> Text {
+        let value = key.get_ref().clone().into_owned();
+        Text { value, expanded: false, place: self.place(key) }
+    }
+
+    fn sections(
+        &mut self,
+        field: &'static Field,
+        table: &'static Table,
+        items: &[Toml<'_>],
+    ) -> Value {
+        let mut sections = Vec::with_capacity(items.len());
+        for item in items {
+            let place = self.place(item);
+            match item.get_ref() {
+                DeValue::Table(toml) => sections.push(self.section(toml, place, table)),
+                _ => sections.extend(self.wrong_type(field, "a list of tables", item, &place)),
+            }
+        }
+        Value::Sections(sections)
+    }
+
+    fn named(
+        &mut self,
+        field: &'static Field,
+        table: &'static Table,
+        tables: &DeTable<'_>,
+    ) -> Value {
+        let mut named = Vec::with_capacity(tables.len());
+        for (key, value) in in_file_order(tables) {
+            let place = self.place(value);
+            let section = match value.get_ref() {
+                DeValue::Table(toml) => {
+                    let header = if place.range().is_empty() { self.place(key) } else { place };
+                    Some(self.section(toml, header, table))
+                }
+                _ => self.wrong_type(field, "a table of tables", value, &place),
+            };
+            named.extend(section.map(|section| (self.name(key), section)));
+        }
+        Value::Named(named)
+    }
+
+    fn wrong_type<T>(
+        &mut self,
+        field: &Field,
+        wanted: &str,
+        toml: &Toml<'_>,
+        place: &Place,
+    ) -> Option<T> {
+        let message = format!("`{}` takes {wanted}", field.key);
+        let found = match toml.get_ref() {
+            DeValue::Array(_) => "a list",
+            DeValue::Boolean(_) => "true or false",
+            DeValue::Datetime(_) => "a date",
+            DeValue::Float(_) | DeValue::Integer(_) => "a number",
+            DeValue::String(_) => "a string",
+            DeValue::Table(_) => "a table",
+        };
+        let help = match field.kind {
+            Kind::Sections(_) => format!("write: {}", field.example),
+            _ => format!("write, for example: {} = {}", field.key, field.example),
+        };
+        let problem = Problem::error(Code::WrongType, place, message);
+        self.problems.refuse(problem.label(format!("this is {found}")).help(help))
+    }
+
+    fn out_of_range<T>(&mut self, field: &Field, place: &Place) -> Option<T> {
+        let (message, help) = match field.kind {
+            Kind::Integer(least, most) => (
+                format!("`{}` goes from {least} to {most}", field.key),
+                format!("write, for example: {} = {}", field.key, field.example),
+            ),
+            _ => (
+                format!("`{}` is a number greater than zero", field.key),
+                format!("leave it out for no limit, or write: {} = {}", field.key, field.example),
+            ),
+        };
+        let problem = Problem::error(Code::OutOfRange, place, message);
+        self.problems.refuse(problem.label("out of range").help(help))
+    }
+}
+
+fn number(toml: &DeValue<'_>) -> Option<f64> {
+    match toml {
+        DeValue::Float(number) => number.as_str().parse().ok(),
+        DeValue::Integer(number) => {
+            let whole = i64::from_str_radix(number.as_str(), number.radix()).ok()?;
+            i32::try_from(whole).ok().map(f64::from)
+        }
+        _ => None,
+    }
+}
+
+/// The entries as they stand in the file; the parser gives them by name.
+fn in_file_order<'t, 'i>(
+    table: &'t DeTable<'i>,
+) -> Vec<(&'t Spanned<Cow<'i, str>>, &'t Spanned<DeValue<'i>>)> {
+    let mut entries: Vec<_> = table.iter().collect();
+    entries.sort_by_key(|(key, _)| key.span().start);
+    entries
+}

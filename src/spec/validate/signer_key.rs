@@ -1,0 +1,174 @@
+//! What a signer signs with: a key, an identity, or nothing but a public key. Pure.
+
+use url::Url;
+
+use crate::crypto::PublicKey;
+use crate::keys::{KeyReference, KeySource, PasswordSource};
+use crate::spec::access::Access;
+use crate::spec::code::Code;
+use crate::spec::not_yet;
+use crate::spec::problem::{Problem, Problems};
+use crate::spec::raw::{Section, Text};
+
+/// The schemes of cosign that a later version opens itself; every other is a plugin.
+const LATER: &[&str] =
+    &["awskms", "azurekms", "gcpkms", "gitlab", "hashivault", "k8s", "openbao", "pkcs11"];
+
+/// What the signer signs with, where that can be told.
+pub(super) fn source(
+    name: &Text,
+    section: &Section,
+    public_key: Option<PublicKey>,
+    access: &Access<'_>,
+    problems: &mut Problems,
+) -> Option<KeySource> {
+    if !["key", "public_key", "keyless"].iter().any(|key| section.has(key)) {
+        let problem = Problem::error(
+            Code::MissingKey,
+            &name.place,
+            format!("the signer {name} has nothing to sign or verify with"),
+        );
+        let help = "add: key = \"cosign.key\" (or public_key = \"cosign.pub\" for signatures that are made elsewhere)";
+        problems.add(problem.label("no `key`, no `public_key`").help(help));
+    }
+    let password = password(section, access, problems);
+    if !section.has("key") {
+        return public_key.map(KeySource::PublicKey);
+    }
+    let reference = section.text("key").and_then(|it| reference(it, access, problems));
+    // A public key that could not be read has been reported: without it, the source is another one.
+    if section.has("public_key") && public_key.is_none() {
+        return None;
+    }
+    Some(KeySource::Key { reference: reference?, password, public_key })
+}
+
+fn password(section: &Section, access: &Access<'_>, problems: &mut Problems) -> PasswordSource {
+    for key in ["password_env", "password_file"] {
+        if section.has(key) && !section.has("key") {
+            let message = format!("`{key}` needs a `key` beside it");
+            let problem = Problem::error(Code::Conflict, section.key_place(key), message);
+            problems
+                .add(problem.label("the password of nothing").help("add `key`, or take this out"));
+        }
+    }
+    if section.has("password_env") && section.has("password_file") {
+        let place = section.key_place("password_file");
+        let problem = Problem::error(Code::Conflict, place, "the password comes from two places");
+        let problem = problem.label("and from a file").help("keep one of the two");
+        problems.add(problem.and(section.key_place("password_env"), "from the environment"));
+    }
+    if let Some(name) = section.text("password_env") {
+        // Every key may have it without being asked: it is where cosign takes the password from.
+        if name.value() != "COSIGN_PASSWORD" {
+            access.allowed(name.value(), None, &name.place, problems);
+        }
+        return PasswordSource::Environment(name.value().to_owned());
+    }
+    let file = section.text("password_file").and_then(|it| access.existing(it, problems));
+    file.map_or(PasswordSource::Default, PasswordSource::File)
+}
+
+/// The key that `text` refers to, in cosign's grammar: what has no scheme is a file.
+fn reference(text: &Text, access: &Access<'_>, problems: &mut Problems) -> Option<KeyReference> {
+    let value = text.value();
+    let scheme = match value.split_once("://") {
+        Some((scheme, _)) => scheme.to_ascii_lowercase(),
+        None if value.starts_with("pkcs11:") => "pkcs11".to_owned(),
+        None => return access.existing(text, problems).map(KeyReference::File),
+    };
+    let wrong = |message: &str, help: &str| {
+        let problem = Problem::error(Code::KeyReference, &text.place, message);
+        problem.label("no key").help(help)
+    };
+    match scheme.as_str() {
+        "env" => {
+            let name = value.split_once("://").map(|(_, name)| name).unwrap_or_default();
+            if name.is_empty() || name.contains(['=', '/']) {
+                return problems.refuse(wrong("`env://` needs the name of a variable", "write: key = \"env://NAME\""));
+            }
+            access.allowed(name, None, &text.place, problems)?;
+            Some(KeyReference::Uri { scheme, text: value.to_owned() })
+        }
+        "file" => problems.refuse(wrong("there are no `file://` keys", "write the path alone: key = \"cosign.key\"")),
+        "http" | "https" => problems.refuse(wrong(
+            "a key from the network is not taken: the network would decide whose key it is",
+            "save it to a file, and write: key = \"cosign.key\"",
+        )),
+        "github" => problems.refuse(wrong(
+            "secrets of GitHub cannot be read back",
+            "pass the secret to the job as a variable, and write: key = \"env://COSIGN_PRIVATE_KEY\"",
+        )),
+        known if LATER.contains(&known) => {
+            if known == "pkcs11" && value.contains("module-path") {
+                access.refuse_untrusted("`module-path`", &text.place, problems);
+            }
+            not_yet::key_scheme(known, text, problems);
+            None
+        }
+        plugin => {
+            access.refuse_untrusted("a plugin", &text.place, problems);
+            not_yet::key_scheme(&format!("{}://", shown(plugin, text)), text, problems);
+            None
+        }
+    }
+}
+
+/// The scheme, unless a variable brought it.
+fn shown<'a>(scheme: &'a str, text: &Text) -> &'a str {
+    if text.place.written().to_ascii_lowercase().contains(scheme) { scheme } else { "…" }
+}
+
+/// Checks `keyless` and what stands beside it.
+pub(super) fn keyless(signer: &Section, problems: &mut Problems) {
+    for other in ["key", "public_key", "certificate"] {
+        if signer.has("keyless") && signer.has(other) {
+            let message = format!("`keyless` and `{other}` exclude each other");
+            let problem = Problem::error(Code::Conflict, signer.key_place(other), message);
+            let problem = problem.label("a key").help("make two signers of them");
+            problems.add(problem.and(signer.key_place("keyless"), "an identity"));
+        }
+    }
+    if let Some(section) = signer.section("keyless") {
+        for [exact, pattern] in [["issuer", "issuer_regexp"], ["identity", "identity_regexp"]] {
+            one_of(section, exact, pattern, problems);
+        }
+        if let Some(issuer) = section.text("issuer") {
+            web_address(issuer, problems);
+        }
+    }
+    if signer.has("keyless") {
+        not_yet::keyless(signer, problems);
+    }
+}
+
+/// Exactly one of the two must be there.
+fn one_of(section: &Section, exact: &str, pattern: &str, problems: &mut Problems) {
+    match (section.has(exact), section.has(pattern)) {
+        (true, false) | (false, true) => {}
+        (true, true) => {
+            let message = format!("`{exact}` and `{pattern}` exclude each other");
+            let problem = Problem::error(Code::Conflict, section.key_place(pattern), message);
+            let problem = problem.label("a pattern").help("keep one of the two");
+            problems.add(problem.and(section.key_place(exact), "an exact text"));
+        }
+        (false, false) => {
+            let message = format!("`keyless` needs `{exact}` or `{pattern}`");
+            let problem = Problem::error(Code::MissingKey, &section.place, message);
+            problems.add(
+                problem
+                    .label(format!("`{exact}` is missing"))
+                    .help(format!("add `{exact}`: anybody's signature would do without it")),
+            );
+        }
+    }
+}
+
+/// Checks that a text is a URL with a host, over HTTPS or HTTP.
+pub(super) fn web_address(text: &Text, problems: &mut Problems) {
+    let url = Url::parse(text.value()).ok();
+    if !url.is_some_and(|url| matches!(url.scheme(), "https" | "http") && url.has_host()) {
+        let problem = Problem::error(Code::Url, &text.place, format!("{text} is no URL"));
+        problems.add(problem.label("no URL").help("write it whole: https://host/path"));
+    }
+}

@@ -1,0 +1,319 @@
+//! `[signers.…]`. Pure.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::crypto::{Certificate, Chain, Hash, KeyAlgorithm, PublicKey};
+use crate::keys::{KeySource, KeyringEntry};
+use crate::model::SignerName;
+use crate::plan::{Ability, SignerProfile};
+use crate::spec::access::Access;
+use crate::spec::code::Code;
+use crate::spec::load::LoadedFile;
+use crate::spec::not_yet;
+use crate::spec::place::Place;
+use crate::spec::problem::{Problem, Problems};
+use crate::spec::raw::{Section, Text};
+use crate::spec::suggest::nearest;
+use crate::spec::validate::pem;
+use crate::spec::validate::signer_key;
+
+/// The signers of all files.
+pub(super) struct Signers {
+    pub(super) profiles: BTreeMap<SignerName, Arc<SignerProfile>>,
+    pub(super) keyring: Vec<KeyringEntry>,
+    known: BTreeMap<SignerName, Known>,
+    used: RefCell<BTreeSet<SignerName>>,
+}
+
+/// What is known of a signer even where something in it is wrong.
+struct Known {
+    place: Place,
+    retired: bool,
+    public_key: Option<PublicKey>,
+    hash: Hash,
+}
+
+impl Signers {
+    /// Reads the signers of all files: a name may be used once.
+    pub(super) fn read(files: &[LoadedFile], access: &Access<'_>, problems: &mut Problems) -> Self {
+        let mut made = Self {
+            profiles: BTreeMap::new(),
+            keyring: Vec::new(),
+            known: BTreeMap::new(),
+            used: RefCell::default(),
+        };
+        for (name, section) in files.iter().flat_map(|file| file.section.named("signers")) {
+            made.add(name, section, access, problems);
+        }
+        made.keyring.sort_by(|one, other| one.name.cmp(&other.name));
+        made.compare_keys(problems);
+        made
+    }
+
+    fn add(
+        &mut self,
+        text: &Text,
+        section: &Section,
+        access: &Access<'_>,
+        problems: &mut Problems,
+    ) {
+        let name: SignerName = match text.value().parse() {
+            Ok(name) => name,
+            Err(_) => {
+                let problem = Problem::error(
+                    Code::SignerName,
+                    &text.place,
+                    format!("{text} cannot name a signer"),
+                );
+                let help = "use letters, digits, `-`, `_` and `.`, at most 64, beginning with a letter or a digit";
+                return problems.add(problem.label("no name").help(help));
+            }
+        };
+        if let Some(first) = self.known.get(&name) {
+            let message = format!("the signer {text} is defined twice");
+            let problem = Problem::error(Code::DefinedTwice, &text.place, message);
+            let problem = problem.label("defined again").help("give one of them another name");
+            return problems.add(problem.and(&first.place, "defined first"));
+        }
+        let draft = Draft::read(text, section, access, problems);
+        let known = Known {
+            place: text.place.clone(),
+            retired: draft.retired,
+            public_key: draft.public_key.clone(),
+            hash: draft.hash,
+        };
+        self.known.insert(name.clone(), known);
+        if let Some(source) = draft.source {
+            let ability = match source {
+                KeySource::Key { .. } => Ability::Sign,
+                KeySource::PublicKey(_) => Ability::VerifyOnly,
+            };
+            let profile = SignerProfile {
+                name: name.clone(),
+                ability,
+                retired: draft.retired,
+                hash: draft.hash,
+                certificate: draft.certificate,
+                chain: draft.chain,
+                renew_before: draft.renew_before,
+            };
+            self.profiles.insert(name.clone(), Arc::new(profile));
+            self.keyring.push(KeyringEntry { name, source });
+        }
+    }
+
+    /// A retired signer with the key of one that signs would have its signatures removed.
+    fn compare_keys(&self, problems: &mut Problems) {
+        for retired in self.known.values().filter(|it| it.retired && it.public_key.is_some()) {
+            let same = |it: &&Known| !it.retired && it.public_key == retired.public_key;
+            if let Some(signing) = self.known.values().find(same) {
+                let message = "a retired signer has the key of one that still signs";
+                let problem = Problem::error(Code::SameKey, &retired.place, message);
+                let problem = problem.label("its signatures may be removed");
+                let problem = problem.help("declare the key that was used before");
+                problems.add(problem.and(&signing.place, "the same key"));
+            }
+        }
+    }
+
+    /// The signer that `text` names.
+    pub(super) fn named(&self, text: &Text, problems: &mut Problems) -> Option<SignerName> {
+        let found = self.known.keys().find(|name| name.as_str() == text.value());
+        if let Some(name) = found {
+            self.used.borrow_mut().insert(name.clone());
+            return Some(name.clone());
+        }
+        let names: Vec<&str> = self.known.keys().map(SignerName::as_str).collect();
+        let help = match nearest(text.value(), names.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if names.is_empty() => "define it: [signers.NAME]".to_owned(),
+            None => format!("the spec has: {}", names.join(", ")),
+        };
+        let problem =
+            Problem::error(Code::UnknownSigner, &text.place, format!("there is no signer {text}"));
+        problems.refuse(problem.label("unknown signer").help(help))
+    }
+
+    /// The signer that `text` names, where it may sign or be asked for.
+    pub(super) fn active(&self, text: &Text, problems: &mut Problems) -> Option<SignerName> {
+        let name = self.named(text, problems)?;
+        if self.known.get(&name).is_some_and(|it| it.retired) {
+            let problem = Problem::error(
+                Code::RetiredSigner,
+                &text.place,
+                format!("the signer {text} is retired"),
+            );
+            let problem = problem.label("signs no more");
+            return problems.refuse(problem.help("take it out of this list, or out of retirement"));
+        }
+        Some(name)
+    }
+
+    /// The public key and the hash of a signer, where the spec declares the key.
+    pub(super) fn verifier(&self, name: &SignerName) -> Option<(&PublicKey, Hash)> {
+        let known = self.known.get(name)?;
+        known.public_key.as_ref().map(|key| (key, known.hash))
+    }
+
+    /// Warns of signers that are neither used nor retired.
+    pub(super) fn warn_unused(&self, problems: &mut Problems) {
+        let used = self.used.borrow();
+        for (name, known) in
+            self.known.iter().filter(|(name, it)| !it.retired && !used.contains(*name))
+        {
+            let message = format!("the signer `{name}` is never used");
+            let problem = Problem::warning(Code::UnusedSigner, &known.place, message);
+            let help = format!(
+                "name it in `sign_with`, or write `retired = true` so that its signatures may go: [signers.{name}]"
+            );
+            problems.add(problem.label("never used").help(help));
+        }
+    }
+}
+
+/// A signer of which everything that can be read has been read.
+struct Draft {
+    source: Option<KeySource>,
+    public_key: Option<PublicKey>,
+    certificate: Option<Certificate>,
+    chain: Option<Chain>,
+    retired: bool,
+    hash: Hash,
+    renew_before: Duration,
+}
+
+impl Draft {
+    fn read(name: &Text, section: &Section, access: &Access<'_>, problems: &mut Problems) -> Self {
+        let retired = section.flag("retired") == Some(true);
+        let public_key =
+            section.text("public_key").and_then(|it| pem::public_key(it, access, problems));
+        let source = signer_key::source(name, section, public_key.clone(), access, problems);
+        signer_key::keyless(section, problems);
+        timestamp_authorities(section, access, problems);
+        let hash = hash(section, public_key.as_ref(), problems);
+        log(name, section, public_key.as_ref(), problems);
+        let (certificate, chain) = pem::certificates(section, access, problems);
+        if let (Some(certificate), Some(key), Some(text)) =
+            (&certificate, &public_key, section.text("certificate"))
+            && certificate.public_key() != key
+        {
+            let problem = Problem::error(
+                Code::CertificateMismatch,
+                &text.place,
+                "the certificate is for another key than `public_key`",
+            );
+            let problem = problem
+                .label("another key")
+                .help("declare the certificate that was issued for this key");
+            problems.add(problem.and(section.value_place("public_key"), "the declared key"));
+        }
+        let renew_before = section.text("renew_before").and_then(|it| duration(it, problems));
+        let renew_before = renew_before.unwrap_or_default();
+        Self { source, public_key, certificate, chain, retired, hash, renew_before }
+    }
+}
+
+fn hash(section: &Section, public_key: Option<&PublicKey>, problems: &mut Problems) -> Hash {
+    let Some(text) = section.text("hash") else { return Hash::default() };
+    if public_key.is_some_and(|key| key.algorithm() == KeyAlgorithm::Ed25519) {
+        let problem = Problem::error(Code::Hash, &text.place, "an Ed25519 key takes no `hash`");
+        problems.add(problem.label("means nothing").help("leave `hash` out"));
+    }
+    Hash::ALL.into_iter().find(|hash| hash.name() == text.value()).unwrap_or_default()
+}
+
+/// `transparency_log`: true by default where the signer signs, as cosign has it.
+fn log(name: &Text, section: &Section, public_key: Option<&PublicKey>, problems: &mut Problems) {
+    let signs = section.has("key") && section.flag("retired") != Some(true);
+    let wanted = match section.flag("transparency_log") {
+        Some(wanted) => wanted,
+        // A wrong value has been reported; a log is not to be asked for on its account.
+        None => signs && !section.has("transparency_log"),
+    };
+    if !wanted {
+        return;
+    }
+    if public_key.is_some_and(|key| key.algorithm() == KeyAlgorithm::Ed25519) {
+        let place = match section.has("transparency_log") {
+            true => section.value_place("transparency_log"),
+            false => &name.place,
+        };
+        let message = "no log takes an entry of an Ed25519 key in a form that cosign verifies";
+        let problem = Problem::error(Code::Ed25519Log, place, message);
+        return problems
+            .add(problem.label("an Ed25519 signer").help("write: transparency_log = false"));
+    }
+    not_yet::transparency_log(section, name, problems);
+}
+
+fn timestamp_authorities(section: &Section, access: &Access<'_>, problems: &mut Problems) {
+    for authority in section.sections("timestamp_authorities") {
+        if let Some(url) = authority.text("url") {
+            signer_key::web_address(url, problems);
+        }
+        if let Some(chain) = authority.text("certificate_chain") {
+            pem::chain(chain, access, problems);
+        }
+    }
+    if section.has("timestamp_authorities") {
+        not_yet::timestamp_authorities(section, problems);
+    }
+}
+
+/// A whole number with its unit: `90s`, `30m`, `12h`, `14d`, `2w`.
+fn duration(text: &Text, problems: &mut Problems) -> Option<Duration> {
+    parse_duration(text.value()).or_else(|| {
+        let problem = Problem::error(Code::Duration, &text.place, format!("{text} is no duration"));
+        let problem = problem.label("no duration");
+        problems.refuse(
+            problem.help("write a whole number with s, m, h, d or w: renew_before = \"14d\""),
+        )
+    })
+}
+
+fn parse_duration(text: &str) -> Option<Duration> {
+    let unit = text.chars().next_back()?;
+    let number = text.strip_suffix(unit)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 60 * 60,
+        'd' => 24 * 60 * 60,
+        'w' => 7 * 24 * 60 * 60,
+        _ => return None,
+    };
+    let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    let number = number.parse::<u64>().ok().filter(|_| digits)?;
+    number.checked_mul(seconds).map(Duration::from_secs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_a_number_and_a_unit() {
+        for (text, seconds) in [
+            ("0d", Some(0)),
+            ("90s", Some(90)),
+            ("30m", Some(1800)),
+            ("12h", Some(43_200)),
+            ("14d", Some(1_209_600)),
+            ("2w", Some(1_209_600)),
+            ("", None),
+            ("d", None),
+            ("14", None),
+            ("+1d", None),
+            ("1.5h", None),
+            ("14 d", None),
+            ("14é", None),
+            ("99999999999999999999d", None),
+            ("9999999999999999999w", None),
+        ] {
+            assert_eq!(parse_duration(text), seconds.map(Duration::from_secs), "{text}");
+        }
+    }
+}
