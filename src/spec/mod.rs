@@ -27,7 +27,6 @@ mod variables;
 mod tests;
 
 use std::fmt;
-use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 pub use code::{CODES, Code};
@@ -36,8 +35,9 @@ pub use options::{AllowEnv, AllowEnvError, LoadOptions, Untrusted};
 pub use problem::{Problem, Problems};
 pub use schema::json_schema;
 
+pub use crate::store::RegistryRule;
+
 use crate::keys::{Environment, KeyringEntry};
-use crate::model::{Glob, SafeUrl, Secret};
 use crate::plan::Desired;
 
 /// A spec that has been read and found right: nothing in it needs checking any more.
@@ -111,33 +111,6 @@ impl Spec {
         let matching = self.registries.iter().filter(|rule| rule.host.matches(host));
         matching.max_by_key(|rule| rule.host.as_str().len())
     }
-}
-
-/// How to talk to the registries whose host matches.
-#[derive(Clone, Debug)]
-pub struct RegistryRule {
-    /// The hosts: a name with its port, or a pattern.
-    pub host: Glob,
-    /// At most so many requests a second.
-    pub requests_per_second: Option<f64>,
-    /// At most so many writes a second.
-    pub writes_per_second: Option<f64>,
-    /// At most so many requests at once.
-    pub concurrency: Option<NonZeroU32>,
-    /// The authorities to trust besides the machine's.
-    pub ca_file: Option<PathBuf>,
-    /// The client certificate and its key, for mTLS.
-    pub client_identity: Option<(PathBuf, PathBuf)>,
-    /// HTTP instead of HTTPS.
-    pub plain_http: bool,
-    /// Do not check the registry's certificate.
-    pub skip_tls_verify: bool,
-    /// The proxy to use. It may hold a password.
-    pub proxy: Option<SafeUrl>,
-    /// The credentials, looked up already.
-    pub credentials: Option<(String, Secret<String>)>,
-    /// The registry refuses to overwrite tags: a second write of a signature tag is planned as blocked.
-    pub immutable_tags: bool,
 }
 
 /// Reads files for a spec; the program around the library decides what may be read.

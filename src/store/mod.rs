@@ -3,6 +3,7 @@
 //! Planning and verifying get a [`ReadStore`] and so cannot write; only `apply` gets a [`Store`].
 
 mod error;
+mod remote;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -12,6 +13,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 pub use error::{StoreError, StoreErrorKind};
+pub use remote::{
+    Intent, ProcessEnvironment, Proxies, RegistryRule, RemoteOptions, RemoteStore, RequestCounts,
+    RetryPolicy, credential_files,
+};
 
 use crate::model::{Descriptor, Digest, Locator, Repository, Tag};
 

@@ -1,0 +1,236 @@
+//! Registries: the conversation of OCI distribution 1.1 over one pool of connections for each host.
+//!
+//! Read from the top: a [`RemoteStore`] turns each method into a call of [`content`], [`tags`] or
+//! [`upload`]; `session` gives it a token and follows redirects; `host` sends it, waits and tries again.
+
+mod answer;
+mod auth;
+mod authority;
+mod challenge;
+mod client;
+mod content;
+mod count;
+mod credentials;
+mod docker_config;
+mod failure;
+mod helper;
+mod host;
+mod limit;
+mod options;
+mod retry;
+mod session;
+mod tags;
+mod tls;
+mod token;
+mod upload;
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::OnceCell;
+use url::Url;
+
+pub use count::RequestCounts;
+pub use options::{
+    Intent, ProcessEnvironment, Proxies, RegistryRule, RemoteOptions, RetryPolicy, credential_files,
+};
+
+use crate::model::{Descriptor, Digest, Locator, RemoteRepository, Repository, Tag};
+use crate::store::remote::count::Counts;
+use crate::store::remote::credentials::CredentialSource;
+use crate::store::remote::failure::Failure;
+use crate::store::remote::host::Host;
+use crate::store::{Expected, Fetched, ReadStore, Store, StoreError, StoreErrorKind};
+
+/// Images in registries.
+///
+/// One store keeps one pool of connections, one set of limits and one token for each repository, for
+/// every host; share it. It asks no registry anything before it is asked, and pings none.
+///
+/// Loopback hosts are spoken to over HTTP, unless their rule names a `ca_file`, a client certificate
+/// or `skip_tls_verify`; every other host over HTTPS, unless its rule says `plain_http`.
+///
+/// # Errors
+///
+/// Every method: `Credentials`, `Forbidden`, `InvalidAnswer`, `Redirect`, `Throttled`, `Tls`,
+/// `TooLarge`, `Unauthorized`, `Unavailable`. Reading: `NotFound`, `RepositoryUnknown`, `WrongDigest`.
+/// Writing: `ImmutableTag`, `Precondition`, `Refused`, `RepositoryUnknown`, `WrongDigest`.
+pub struct RemoteStore {
+    shared: Shared,
+    tags: Mutex<HashMap<RemoteRepository, Arc<TagList>>>,
+}
+
+type TagList = OnceCell<Result<Arc<BTreeSet<Tag>>, Failure>>;
+
+impl RemoteStore {
+    /// A store that talks to registries as `options` say. Costs no request.
+    pub fn new(options: RemoteOptions) -> Self {
+        Self { shared: Shared::new(options), tags: Mutex::default() }
+    }
+
+    /// How many requests were sent so far.
+    pub fn requests(&self) -> RequestCounts {
+        self.shared.counts.now()
+    }
+}
+
+impl fmt::Debug for RemoteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteStore").field("options", &self.shared.options).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl ReadStore for RemoteStore {
+    async fn resolve(
+        &self,
+        repository: &Repository,
+        locator: &Locator,
+    ) -> Result<Descriptor, StoreError> {
+        let at = At("resolve", repository, Some(locator));
+        content::resolve(&self.shared, at.remote()?, locator).await.map_err(|it| at.error(it))
+    }
+
+    async fn manifest(
+        &self,
+        repository: &Repository,
+        locator: &Locator,
+    ) -> Result<Fetched, StoreError> {
+        let at = At("read", repository, Some(locator));
+        content::manifest(&self.shared, at.remote()?, locator).await.map_err(|it| at.error(it))
+    }
+
+    async fn blob(
+        &self,
+        repository: &Repository,
+        descriptor: &Descriptor,
+    ) -> Result<Bytes, StoreError> {
+        let locator = Locator::Digest(descriptor.digest.clone());
+        let at = At("read", repository, Some(&locator));
+        content::blob(&self.shared, at.remote()?, descriptor).await.map_err(|it| at.error(it))
+    }
+
+    async fn tags(&self, repository: &Repository) -> Result<Arc<BTreeSet<Tag>>, StoreError> {
+        let at = At("list the tags of", repository, None);
+        let remote = at.remote()?;
+        let cell = {
+            let mut tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(tags.entry(remote.clone()).or_default())
+        };
+        let list = async || tags::list(&self.shared, remote).await.map(Arc::new);
+        cell.get_or_init(list).await.clone().map_err(|it| at.error(it))
+    }
+}
+
+#[async_trait]
+impl Store for RemoteStore {
+    async fn put_blob(
+        &self,
+        repository: &Repository,
+        content: Bytes,
+    ) -> Result<Digest, StoreError> {
+        let at = At("write a blob to", repository, None);
+        upload::blob(&self.shared, at.remote()?, content).await.map_err(|it| at.error(it))
+    }
+
+    async fn put_manifest(
+        &self,
+        repository: &Repository,
+        locator: &Locator,
+        media_type: &str,
+        content: Bytes,
+        expected: &Expected,
+    ) -> Result<Digest, StoreError> {
+        let at = At("write", repository, Some(locator));
+        upload::manifest(&self.shared, at.remote()?, locator, media_type, content, expected)
+            .await
+            .map_err(|it| at.error(it))
+    }
+
+    async fn delete_manifest(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<(), StoreError> {
+        let locator = Locator::Digest(digest.clone());
+        let at = At("delete", repository, Some(&locator));
+        upload::delete(&self.shared, at.remote()?, digest).await.map_err(|it| at.error(it))
+    }
+}
+
+/// What is being done, to what.
+struct At<'a>(&'static str, &'a Repository, Option<&'a Locator>);
+
+impl At<'_> {
+    fn remote(&self) -> Result<&RemoteRepository, StoreError> {
+        match self.1 {
+            Repository::Remote(remote) => Ok(remote),
+            Repository::Layout(_) => {
+                Err(self.error(Failure::new(StoreErrorKind::Refused, "it is in no registry")))
+            }
+        }
+    }
+
+    fn error(&self, failure: Failure) -> StoreError {
+        let target = match self.2 {
+            None => self.1.to_string(),
+            Some(Locator::Digest(digest)) => format!("{}@{digest}", self.1),
+            Some(Locator::Tag(tag)) => format!("{}:{tag}", self.1),
+        };
+        failure.at(self.0, target)
+    }
+}
+
+/// What all requests share.
+struct Shared {
+    options: RemoteOptions,
+    credentials: CredentialSource,
+    counts: Arc<Counts>,
+    /// By origin. A host that could not be set up stays so.
+    hosts: Mutex<HashMap<String, Result<Arc<Host>, Failure>>>,
+}
+
+impl Shared {
+    fn new(options: RemoteOptions) -> Self {
+        let credentials = CredentialSource::new(&options);
+        Self { options, credentials, counts: Arc::default(), hosts: Mutex::default() }
+    }
+
+    /// The host of `url`; its rule is looked up by the name in the spec, where there is one.
+    fn host(&self, url: &Url, name: Option<&str>) -> Result<Arc<Host>, Failure> {
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_url = authority::of(url);
+        let origin = format!("{}://{of_url}", url.scheme());
+        if let Some(host) = hosts.get(&origin) {
+            return host.clone();
+        }
+        let rule = self.options.rule(name.unwrap_or(&of_url));
+        let host = Host::new(&self.options, rule, url, Arc::clone(&self.counts)).map(Arc::new);
+        hosts.insert(origin, host.clone());
+        host
+    }
+
+    /// The origin of the registry that the repository is in.
+    fn registry(&self, repository: &RemoteRepository) -> Result<Url, Failure> {
+        self.url_at(repository.host(), "")
+    }
+
+    /// A place in the repository: `/v2/<path>/<rest>`.
+    fn url(&self, repository: &RemoteRepository, rest: &str) -> Result<Url, Failure> {
+        self.url_at(repository.host(), &format!("v2/{}/{rest}", repository.path()))
+    }
+
+    fn url_at(&self, host: &str, path: &str) -> Result<Url, Failure> {
+        let rule = self.options.rule(host);
+        let is_plain = rule.is_some_and(|it| it.plain_http)
+            || authority::is_loopback(host) && !rule.is_some_and(RegistryRule::wants_tls);
+        let scheme = if is_plain { "http" } else { "https" };
+        Url::parse(&format!("{scheme}://{host}/{path}")).map_err(|error| {
+            let detail = format!("the host `{host}` cannot stand in a URL: {error}");
+            Failure::new(StoreErrorKind::Unavailable, detail)
+        })
+    }
+}
