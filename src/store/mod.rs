@@ -2,8 +2,13 @@
 //!
 //! Planning and verifying get a [`ReadStore`] and so cannot write; only `apply` gets a [`Store`].
 
+pub mod conformance;
 mod error;
+mod layout;
+pub mod memory;
+mod place;
 mod remote;
+mod router;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,10 +18,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 pub use error::{StoreError, StoreErrorKind};
+pub use layout::LayoutStore;
+pub use memory::MemoryStore;
 pub use remote::{
     Intent, ProcessEnvironment, Proxies, RegistryRule, RemoteOptions, RemoteStore, RequestCounts,
     RetryPolicy, credential_files,
 };
+pub use router::Stores;
 
 use crate::model::{Descriptor, Digest, Locator, Repository, Tag};
 
@@ -69,7 +77,10 @@ pub trait ReadStore: fmt::Debug + Send + Sync {
         descriptor: &Descriptor,
     ) -> Result<Bytes, StoreError>;
 
-    /// Lists every tag. One request a page, once for each repository and store: the answer is kept.
+    /// Lists every tag. One request a page.
+    ///
+    /// A store may keep its first answer for each repository and give it again: one that asks a
+    /// registry does. A new store sees what changed since.
     async fn tags(&self, repository: &Repository) -> Result<Arc<BTreeSet<Tag>>, StoreError>;
 }
 

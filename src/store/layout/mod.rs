@@ -1,0 +1,393 @@
+//! OCI image layouts on disk: `oci:PATH:TAG`, no registry at all.
+
+mod folder;
+mod index;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde::Deserialize;
+
+use crate::model::{
+    Descriptor, Digest, Index, LayoutPath, Locator, Manifest, Repository, Tag, media_type,
+};
+use crate::store::place::place;
+use crate::store::{Expected, Fetched, ReadStore, Store, StoreError, StoreErrorKind};
+use folder::{Fault, Folder};
+use index::LayoutIndex;
+
+/// What registries take at least, and most at most.
+///
+/// Source: OCI distribution-spec 1.1, "Pushing Manifests".
+const MAX_MANIFEST: u64 = 4 * 1024 * 1024;
+/// As large as cosign reads a blob by default.
+const MAX_BLOB: u64 = 128 * 1024 * 1024;
+/// How deep indexes are looked into for what they name.
+const MAX_DEPTH: usize = 16;
+
+/// The layouts on this machine: one value serves them all, and keeps nothing between calls.
+///
+/// A **tag** is an `org.opencontainers.image.ref.name` in `index.json` that equals it; a full name there
+/// (`docker.io/library/alpine:1`, as some tools write) is no tag. A name that two entries use for
+/// different manifests is [`StoreErrorKind::InvalidAnswer`]. A **digest** is found among the entries,
+/// and else among the blobs. In a layout that `cosign save` wrote, the signatures have no name: they are
+/// found under the signature tag of the one image, and get that name with the next write.
+///
+/// Signature tags of an image that has an entry of its own get cosign's `kind` annotations, and so does the
+/// image: `cosign verify --local-image` then reads a layout that holds one image.
+///
+/// **Writes** are crash-safe: files are written beside, synced, renamed, and their folder synced. What a crash
+/// leaves is called `.countersign-*` and does no harm. `index.json` is changed under an exclusive lock on
+/// `index.json.lock`, so that processes and tasks lose nothing of each other; other tools do not know that
+/// lock. A first write to a folder that is not there, or is empty, makes the layout.
+///
+/// Deleting a manifest takes its entries away, and its own blob where no index names it. Other blobs stay:
+/// somebody may be about to name them. A version is the digest of the manifest.
+///
+/// Each call reads `index.json` anew and runs on a thread for blocking work, so it needs a tokio runtime.
+///
+/// # Errors
+///
+/// - [`RepositoryUnknown`](StoreErrorKind::RepositoryUnknown): there is no folder, or an empty one
+/// - [`NotFound`](StoreErrorKind::NotFound): the layout does not have it
+/// - [`InvalidAnswer`](StoreErrorKind::InvalidAnswer): no layout, another version, broken JSON, an entry
+///   without its blob
+/// - [`WrongDigest`](StoreErrorKind::WrongDigest), [`TooLarge`](StoreErrorKind::TooLarge): a damaged blob
+/// - [`Forbidden`](StoreErrorKind::Forbidden): no permission, or a read-only disk
+/// - [`Refused`](StoreErrorKind::Refused): a full disk; a manifest whose parts are missing
+/// - [`Precondition`](StoreErrorKind::Precondition): what is there is not what was [`Expected`]
+/// - [`Unavailable`](StoreErrorKind::Unavailable): any other failure of the disk; a lock held for a minute
+///
+/// Source: OCI image-spec 1.1, image-layout.md; cosign `pkg/oci/layout`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LayoutStore;
+
+impl LayoutStore {
+    /// The layouts on this machine.
+    pub fn new() -> Self {
+        Self
+    }
+}
+
+#[async_trait]
+impl ReadStore for LayoutStore {
+    async fn resolve(
+        &self,
+        repository: &Repository,
+        locator: &Locator,
+    ) -> Result<Descriptor, StoreError> {
+        let (target, locator) = (place(repository, locator), locator.clone());
+        run("resolve", repository, target, move |folder| {
+            Ok(fetch(folder, &folder.index()?, &locator)?.descriptor)
+        })
+        .await
+    }
+
+    async fn manifest(
+        &self,
+        repository: &Repository,
+        locator: &Locator,
+    ) -> Result<Fetched, StoreError> {
+        let (target, locator) = (place(repository, locator), locator.clone());
+        run("read", repository, target, move |folder| fetch(folder, &folder.index()?, &locator))
+            .await
+    }
+
+    async fn blob(
+        &self,
+        repository: &Repository,
+        descriptor: &Descriptor,
+    ) -> Result<Bytes, StoreError> {
+        let target = format!("{repository}@{}", descriptor.digest);
+        let (digest, size) = (descriptor.digest.clone(), descriptor.size);
+        run("read", repository, target, move |folder| {
+            folder.index()?;
+            if size > MAX_BLOB {
+                let detail = format!("the blob has {size} bytes, more than {MAX_BLOB}");
+                return Err(Fault::new(StoreErrorKind::TooLarge, detail));
+            }
+            let blob = folder.blob(&digest, MAX_BLOB)?.ok_or_else(not_found)?;
+            if u64::try_from(blob.len()) != Ok(size) {
+                let detail = format!("the blob has {} bytes and should have {size}", blob.len());
+                return Err(Fault::new(StoreErrorKind::WrongDigest, detail));
+            }
+            Ok(blob)
+        })
+        .await
+    }
+
+    async fn tags(&self, repository: &Repository) -> Result<Arc<BTreeSet<Tag>>, StoreError> {
+        let target = repository.to_string();
+        run("list the tags of", repository, target, |folder| Ok(Arc::new(folder.index()?.tags())))
+            .await
+    }
+}
+
+#[async_trait]
+impl Store for LayoutStore {
+    async fn put_blob(
+        &self,
+        repository: &Repository,
+        content: Bytes,
+    ) -> Result<Digest, StoreError> {
+        let digest = Digest::of(&content);
+        run("write", repository, format!("{repository}@{digest}"), move |folder| {
+            folder.create()?;
+            folder.write_blob(&digest, &content)?;
+            Ok(digest)
+        })
+        .await
+    }
+
+    async fn put_manifest(
+        &self,
+        repository: &Repository,
+        locator: &Locator,
+        media_type: &str,
+        content: Bytes,
+        expected: &Expected,
+    ) -> Result<Digest, StoreError> {
+        let new = NewManifest {
+            locator: locator.clone(),
+            media_type: media_type.to_owned(),
+            content,
+            expected: expected.clone(),
+        };
+        run("write", repository, place(repository, locator), move |folder| new.write(folder)).await
+    }
+
+    async fn delete_manifest(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<(), StoreError> {
+        let (target, digest) = (format!("{repository}@{digest}"), digest.clone());
+        run("delete", repository, target, move |folder| match folder.index() {
+            Ok(_) => delete(folder, &digest),
+            Err(fault) if fault.kind.is_absent() => Ok(()),
+            Err(fault) => Err(fault),
+        })
+        .await
+    }
+}
+
+/// Does `work` in the folder of `repository`, on a thread that may wait.
+async fn run<T: Send + 'static>(
+    operation: &'static str,
+    repository: &Repository,
+    target: String,
+    work: impl FnOnce(Folder<'_>) -> Result<T, Fault> + Send + 'static,
+) -> Result<T, StoreError> {
+    let layout: LayoutPath = match repository {
+        Repository::Layout(layout) => layout.clone(),
+        Repository::Remote(_) => {
+            let error = StoreError::new(operation, target, StoreErrorKind::Refused);
+            return Err(error.detail("this store holds layouts on disk only"));
+        }
+    };
+    match tokio::task::spawn_blocking(move || work(Folder(layout.as_path()))).await {
+        Ok(Ok(result)) => Ok(result),
+        Ok(Err(Fault { kind, detail, source })) => {
+            let error = StoreError::new(operation, target, kind).detail(detail);
+            Err(StoreError { source: source.map(Into::into), ..error })
+        }
+        // Only when the runtime is going away.
+        Err(error) => {
+            let kind = StoreErrorKind::Unavailable;
+            Err(StoreError::new(operation, target, kind).caused_by(error))
+        }
+    }
+}
+
+fn not_found() -> Fault {
+    Fault::new(StoreErrorKind::NotFound, "the layout does not have it")
+}
+
+/// Reads the manifest that `locator` names.
+fn fetch(folder: Folder<'_>, index: &LayoutIndex, locator: &Locator) -> Result<Fetched, Fault> {
+    let invalid = |detail: String| Fault::new(StoreErrorKind::InvalidAnswer, detail);
+    let entry = index.find(locator).map_err(invalid)?;
+    let digest = match (&entry, locator) {
+        (Some(entry), _) => entry.digest.clone(),
+        (None, Locator::Digest(digest)) => digest.clone(),
+        (None, Locator::Tag(_)) => return Err(not_found()),
+    };
+    let bytes = match folder.blob(&digest, MAX_MANIFEST)? {
+        Some(bytes) => bytes,
+        None if entry.is_none() => return Err(not_found()),
+        None => {
+            return Err(invalid(format!("index.json names {digest}, but there is no such blob")));
+        }
+    };
+    let said = entry.map(|entry| entry.media_type).filter(|it| !it.is_empty());
+    let media_type = match (said, media_type_of(&bytes)) {
+        (Some(said), Some((Source::Member, is))) if said != is => {
+            return Err(invalid(format!("index.json says {digest} is `{said}`; it is `{is}`")));
+        }
+        (Some(said), _) => said,
+        (None, Some((_, is))) => is,
+        // A configuration or a layer: a blob, and no manifest.
+        (None, None) => return Err(not_found()),
+    };
+    let descriptor = Descriptor { digest, ..Descriptor::of(&media_type, &bytes) };
+    Ok(Fetched { version: Some(descriptor.digest.to_string()), descriptor, bytes })
+}
+
+/// How the media type of a manifest is known.
+enum Source {
+    /// It says so itself.
+    Member,
+    /// It looks like one.
+    Shape,
+}
+
+/// The media type of a manifest by its content; `None` where it is none.
+fn media_type_of(bytes: &[u8]) -> Option<(Source, String)> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Said {
+        schema_version: u32,
+        media_type: Option<String>,
+    }
+    let said: Said = serde_json::from_slice(bytes).ok()?;
+    if let (2, Some(media_type)) = (said.schema_version, said.media_type) {
+        return Some((Source::Member, media_type));
+    }
+    let looks_like = if Manifest::parse(bytes).is_ok() {
+        media_type::OCI_MANIFEST
+    } else if Index::parse(bytes).is_ok() {
+        media_type::OCI_INDEX
+    } else {
+        return None;
+    };
+    Some((Source::Shape, looks_like.to_owned()))
+}
+
+/// A manifest on its way into a layout.
+struct NewManifest {
+    locator: Locator,
+    media_type: String,
+    content: Bytes,
+    expected: Expected,
+}
+
+impl NewManifest {
+    fn write(self, folder: Folder<'_>) -> Result<Digest, Fault> {
+        let digest = match &self.locator {
+            Locator::Digest(digest) => digest.clone(),
+            Locator::Tag(_) => Digest::of(&self.content),
+        };
+        if !digest.matches(&self.content) {
+            let detail = format!("the content has the digest {}", Digest::of(&self.content));
+            return Err(Fault::new(StoreErrorKind::WrongDigest, detail));
+        }
+        folder.create()?;
+        let lock = folder.lock()?;
+        let before = folder.index()?;
+        self.check_expected(folder, &before)?;
+        self.check_parts(folder)?;
+        folder.write_blob(&digest, &self.content)?;
+
+        let descriptor = Descriptor {
+            digest: digest.clone(),
+            ..Descriptor::of(&self.media_type, &self.content)
+        };
+        let mut after = before.clone();
+        match &self.locator {
+            Locator::Tag(tag) => after.set(tag, &descriptor),
+            Locator::Digest(_) if is_named(folder, &before, &digest) => {}
+            Locator::Digest(_) => after.add(&descriptor),
+        }
+        if after != before {
+            folder.write_index(&lock, &after)?;
+        }
+        Ok(digest)
+    }
+
+    fn check_expected(&self, folder: Folder<'_>, index: &LayoutIndex) -> Result<(), Fault> {
+        let now = match fetch(folder, index, &self.locator) {
+            _ if self.expected == Expected::Anything => return Ok(()),
+            Ok(found) => found.version,
+            Err(fault) if fault.kind.is_absent() => None,
+            Err(fault) => return Err(fault),
+        };
+        let fits = match &self.expected {
+            Expected::Absent => now.is_none(),
+            Expected::Anything => true,
+            Expected::Version(version) => now.as_ref() == Some(version),
+        };
+        if fits {
+            return Ok(());
+        }
+        let detail = match now {
+            Some(now) => format!("somebody else has written {now} meanwhile"),
+            None => "somebody else has deleted it meanwhile".to_owned(),
+        };
+        Err(Fault::new(StoreErrorKind::Precondition, detail))
+    }
+
+    /// Checks that what the manifest names is there, as registries do.
+    fn check_parts(&self, folder: Folder<'_>) -> Result<(), Fault> {
+        let refused = |detail: String| Err(Fault::new(StoreErrorKind::Refused, detail));
+        let parts = match parts(&self.media_type, &self.content) {
+            Ok(parts) => parts,
+            Err(error) => return refused(error.to_string()),
+        };
+        let is_missing =
+            |part: &&Descriptor| !part.extra.contains_key("urls") && !folder.has_blob(&part.digest);
+        match parts.iter().find(is_missing) {
+            Some(part) => refused(format!("{} is not there", part.digest)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a manifest or an index names.
+fn parts(media_type: &str, content: &[u8]) -> Result<Vec<Descriptor>, crate::model::ManifestError> {
+    if media_type::is_index(media_type) {
+        return Ok(Index::parse(content)?.manifests);
+    }
+    let Manifest { config, mut layers, .. } = Manifest::parse(content)?;
+    layers.push(config);
+    Ok(layers)
+}
+
+/// Takes a manifest's entries away, and then its blob where nothing names it.
+fn delete(folder: Folder<'_>, digest: &Digest) -> Result<(), Fault> {
+    let lock = folder.lock()?;
+    let before = folder.index()?;
+    let mut after = before.clone();
+    after.remove(digest);
+    if after != before {
+        folder.write_index(&lock, &after)?;
+    }
+    if is_named(folder, &after, digest) { Ok(()) } else { folder.delete_blob(digest) }
+}
+
+/// Says whether `index.json`, or an index that it leads to, names the manifest.
+///
+/// Where that cannot be told, because an index cannot be read, it counts as named.
+fn is_named(folder: Folder<'_>, index: &LayoutIndex, digest: &Digest) -> bool {
+    let mut pending: Vec<(Digest, String, usize)> =
+        index.entries().map(|entry| (entry.digest, entry.media_type, 0)).collect();
+    let mut seen = BTreeSet::new();
+    while let Some((named, media_type, depth)) = pending.pop() {
+        if named == *digest {
+            return true;
+        }
+        if !media_type::is_index(&media_type) || !seen.insert(named.clone()) {
+            continue;
+        }
+        let read = folder.blob(&named, MAX_MANIFEST);
+        let index = read.ok().flatten().and_then(|bytes| Index::parse(&bytes).ok());
+        let Some(index) = index.filter(|_| depth < MAX_DEPTH) else { return true };
+        let children = index.manifests.into_iter();
+        pending.extend(children.map(|it| (it.digest, it.media_type, depth + 1)));
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests;
