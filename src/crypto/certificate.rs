@@ -1,87 +1,191 @@
 //! Certificates of signers.
 
+use core::net::IpAddr;
+use std::fmt;
 use std::sync::Arc;
 
-use crate::crypto::PublicKey;
+use der::asn1::{ObjectIdentifier, Utf8StringRef};
+use der::{Decode, Encode};
+use x509_cert::ext::pkix::SubjectAltName;
+use x509_cert::ext::pkix::name::{GeneralName, OtherName};
+
+use crate::crypto::pem;
+use crate::crypto::{PublicKey, PublicKeyError};
 use crate::model::{Digest, Timestamp};
 
-/// An X.509 certificate.
-#[derive(Clone, Debug)]
-pub struct Certificate {
-    der: Arc<[u8]>,
+const LABEL: &str = "CERTIFICATE";
+
+/// An X.509 certificate. Cloning costs no allocation.
+#[derive(Clone)]
+pub struct Certificate(Arc<Parsed>);
+
+struct Parsed {
+    der: Box<[u8]>,
     public_key: PublicKey,
     not_before: Timestamp,
     not_after: Timestamp,
+    x509: x509_cert::Certificate,
 }
 
 impl Certificate {
     /// Reads the first PEM `CERTIFICATE` of `pem`.
-    pub fn from_pem(_pem: &str) -> Result<Self, CertificateError> {
-        todo!()
+    ///
+    /// # Errors
+    ///
+    /// [`CertificateError::Malformed`]: there is none, it is no X.509, or its key is not one that
+    /// [`KeyAlgorithm`](crate::crypto::KeyAlgorithm) names.
+    pub fn from_pem(pem: &str) -> Result<Self, CertificateError> {
+        let blocks = pem::blocks(pem);
+        let Some(block) = blocks.iter().find(|it| it.label == LABEL).or(blocks.first()) else {
+            return Err(CertificateError::Malformed(
+                "there is no PEM `-----BEGIN CERTIFICATE-----`".into(),
+            ));
+        };
+        Self::from_der(&content(block)?)
     }
+
     /// Reads DER.
-    pub fn from_der(_der: &[u8]) -> Result<Self, CertificateError> {
-        todo!()
+    ///
+    /// # Errors
+    ///
+    /// [`CertificateError::Malformed`]: it is no X.509, or its key is not one that is taken.
+    pub fn from_der(der: &[u8]) -> Result<Self, CertificateError> {
+        Self::read(der, PublicKey::from_der)
     }
+
+    /// Reads one that stands above a leaf: its key need only verify certificates.
+    pub(super) fn of_authority(der: &[u8]) -> Result<Self, CertificateError> {
+        Self::read(der, PublicKey::of_authority)
+    }
+
+    fn read(
+        der: &[u8],
+        key: fn(&[u8]) -> Result<PublicKey, PublicKeyError>,
+    ) -> Result<Self, CertificateError> {
+        let malformed = |error: der::Error| CertificateError::Malformed(error.to_string());
+        let x509 = x509_cert::Certificate::from_der(der).map_err(malformed)?;
+        let body = &x509.tbs_certificate;
+        let spki = body.subject_public_key_info.to_der().map_err(malformed)?;
+        let public_key =
+            key(&spki).map_err(|error| CertificateError::Malformed(format!("its key: {error}")))?;
+        let (not_before, not_after) =
+            (timestamp(body.validity.not_before), timestamp(body.validity.not_after));
+        Ok(Self(Arc::new(Parsed { der: der.into(), public_key, not_before, not_after, x509 })))
+    }
+
     /// DER.
     pub fn as_der(&self) -> &[u8] {
-        &self.der
+        &self.0.der
     }
+
     /// PEM with a newline at the end, as cosign writes it into an annotation.
     pub fn to_pem(&self) -> String {
-        todo!()
+        pem::encode(LABEL, &self.0.der)
     }
+
     /// SHA-256 of the DER.
     pub fn fingerprint(&self) -> Digest {
-        Digest::of(&self.der)
+        Digest::of(&self.0.der)
     }
+
     /// The key that it certifies.
     pub fn public_key(&self) -> &PublicKey {
-        &self.public_key
+        &self.0.public_key
     }
+
     /// The first moment of its validity.
     pub fn not_before(&self) -> Timestamp {
-        self.not_before
+        self.0.not_before
     }
+
     /// The last moment of its validity.
     pub fn not_after(&self) -> Timestamp {
-        self.not_after
+        self.0.not_after
     }
-    /// Whom it names: the alternative names, else the subject.
+
+    /// Whom it names: the alternative names, else the common name, else the whole subject.
+    ///
+    /// DNS names, then email addresses, IP addresses, URIs and Fulcio's user names: the order in which cosign
+    /// looks at them (`cryptoutils.GetSubjectAlternateNames`). Other kinds of names are left out.
     pub fn names(&self) -> Vec<String> {
-        todo!()
+        let alternatives = self.x509().get::<SubjectAltName>().ok().flatten();
+        let mut names: Vec<(u8, String)> =
+            alternatives.iter().flat_map(|(_, it)| &it.0).filter_map(alternative).collect();
+        names.sort_by_key(|(rank, _)| *rank);
+        if names.is_empty() {
+            return vec![self.subject()];
+        }
+        names.into_iter().map(|(_, name)| name).collect()
+    }
+
+    /// The common name of the subject, else the whole subject: what to call it in a message.
+    pub(super) fn subject(&self) -> String {
+        let subject = &self.x509().subject;
+        let parts = subject.0.iter().flat_map(|it| it.0.iter());
+        let common = parts.filter(|it| it.oid == COMMON_NAME).find_map(|it| text(&it.value));
+        common.unwrap_or_else(|| subject.to_string())
+    }
+
+    pub(super) fn x509(&self) -> &x509_cert::TbsCertificate {
+        &self.0.x509.tbs_certificate
+    }
+}
+
+/// The bytes of a block that must be a certificate.
+pub(super) fn content(block: &pem::Block<'_>) -> Result<Vec<u8>, CertificateError> {
+    if block.label != LABEL {
+        return Err(CertificateError::Malformed(format!("this is a PEM `{}`", block.label)));
+    }
+    block
+        .decode()
+        .ok_or_else(|| CertificateError::Malformed("the PEM holds no valid base64".into()))
+}
+
+const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
+// Fulcio's user names: <https://github.com/sigstore/fulcio/blob/main/docs/oid-info.md>
+const OTHER_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.57264.1.7");
+
+fn alternative(name: &GeneralName) -> Option<(u8, String)> {
+    match name {
+        GeneralName::DnsName(name) => Some((0, name.to_string())),
+        GeneralName::Rfc822Name(name) => Some((1, name.to_string())),
+        GeneralName::IpAddress(octets) => Some((2, address(octets.as_bytes())?.to_string())),
+        GeneralName::UniformResourceIdentifier(name) => Some((3, name.to_string())),
+        GeneralName::OtherName(OtherName { type_id, value }) if *type_id == OTHER_NAME => {
+            Some((4, text(value)?))
+        }
+        _ => None,
+    }
+}
+
+fn address(octets: &[u8]) -> Option<IpAddr> {
+    let four = <[u8; 4]>::try_from(octets).map(IpAddr::from);
+    four.or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from)).ok()
+}
+
+/// The text of a string of any of the usual types.
+fn text(value: &der::Any) -> Option<String> {
+    let utf8 = value.decode_as::<Utf8StringRef<'_>>().map(|it| it.to_string());
+    utf8.ok().or_else(|| std::str::from_utf8(value.value()).ok().map(str::to_owned))
+}
+
+fn timestamp(time: x509_cert::time::Time) -> Timestamp {
+    let seconds = time.to_unix_duration().as_secs();
+    Timestamp::from_seconds(i64::try_from(seconds).unwrap_or(i64::MAX))
+}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Certificate({:?} {})", self.subject(), self.fingerprint().short())
     }
 }
 
 impl PartialEq for Certificate {
     fn eq(&self, other: &Self) -> bool {
-        self.der == other.der
+        self.0.der == other.0.der
     }
 }
 impl Eq for Certificate {}
-
-/// The certificates above a leaf, the root last.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Chain(Vec<Certificate>);
-
-impl Chain {
-    /// Reads PEM certificates, one or more.
-    pub fn from_pem(_pem: &str) -> Result<Self, CertificateError> {
-        todo!()
-    }
-    /// PEM, in order, each with a newline at the end.
-    pub fn to_pem(&self) -> String {
-        todo!()
-    }
-    /// The certificates, the root last.
-    pub fn certificates(&self) -> &[Certificate] {
-        &self.0
-    }
-    /// Checks that `leaf` chains to the root at `at`, for code signing.
-    pub fn verify(&self, _leaf: &Certificate, _at: Timestamp) -> Result<(), CertificateError> {
-        todo!()
-    }
-}
 
 /// What is wrong with a certificate or its chain.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -103,3 +207,6 @@ pub enum CertificateError {
         not_after: Timestamp,
     },
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! What can go wrong with a key.
 
 use std::error::Error;
+use std::fmt;
 
 /// A key that could not be opened or used.
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +13,8 @@ pub struct KeyError {
     pub key: String,
     /// What callers branch on.
     pub kind: KeyErrorKind,
+    /// How to mend it, where there is more to say than the kind says.
+    pub advice: Option<String>,
     /// What the other side said.
     #[source]
     pub source: Option<Box<dyn Error + Send + Sync>>,
@@ -42,17 +45,76 @@ pub enum KeyErrorKind {
 }
 
 impl KeyError {
+    /// Says that `operation` on `key` failed.
+    pub fn new(operation: &'static str, key: impl fmt::Display, kind: KeyErrorKind) -> Self {
+        Self { operation, key: key.to_string(), kind, advice: None, source: None }
+    }
+
+    /// The same with its cause: an error, or a text.
+    pub fn because(self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { source: Some(source.into()), ..self }
+    }
+
+    /// The same with what to do, in the imperative.
+    pub fn advise(self, advice: impl Into<String>) -> Self {
+        Self { advice: Some(advice.into()), ..self }
+    }
+
     /// Says whether trying again later can help.
     pub fn is_transient(&self) -> bool {
         matches!(self.kind, KeyErrorKind::Unavailable | KeyErrorKind::Throttled)
     }
 
-    /// stub
+    /// The stable code: `key::wrong_password`.
     pub fn code(&self) -> &'static str {
-        todo!()
+        self.kind.code()
     }
-    /// stub
+
+    /// What to do about it, in the imperative.
     pub fn help(&self) -> Option<&str> {
-        todo!()
+        self.advice.as_deref().or_else(|| self.kind.help())
+    }
+}
+
+impl KeyErrorKind {
+    /// The stable code: `key::wrong_password`.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Malformed => "key::malformed",
+            Self::Mismatch => "key::mismatch",
+            Self::NoPassword => "key::no_password",
+            Self::NotFound => "key::not_found",
+            Self::Permission => "key::permission",
+            Self::Throttled => "key::throttled",
+            Self::Unavailable => "key::unavailable",
+            Self::Unsupported => "key::unsupported",
+            Self::WrongPassword => "key::wrong_password",
+        }
+    }
+
+    fn help(self) -> Option<&'static str> {
+        match self {
+            Self::Mismatch => {
+                Some("declare the `public_key` that belongs to `key`, or the other key")
+            }
+            Self::NoPassword => Some(
+                "set COSIGN_PASSWORD (empty for an empty password), or give the signer `password_env` or `password_file`, or run at a terminal to be asked",
+            ),
+            Self::Throttled | Self::Unavailable => Some("try again later"),
+            Self::WrongPassword => Some(
+                "check COSIGN_PASSWORD, or the signer's `password_env` or `password_file`; if it is right, the file was changed",
+            ),
+            _ => None,
+        }
+    }
+}
+
+impl miette::Diagnostic for KeyError {
+    fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        Some(Box::new(self.kind.code()))
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        Self::help(self).map(|text| Box::new(text) as Box<dyn fmt::Display>)
     }
 }

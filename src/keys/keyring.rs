@@ -1,22 +1,18 @@
 //! The signers of a run: each key is opened at most once.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::OnceCell;
 
 use crate::crypto::PublicKey;
-use crate::keys::KeyReference;
-use crate::model::SignerName;
-
-/// Where the password of an encrypted key comes from.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub enum PasswordSource {
-    /// `COSIGN_PASSWORD`, else the terminal.
-    #[default]
-    Default,
-    /// The environment variable of this name.
-    Environment(String),
-    /// This file; one newline at its end is not part of the password.
-    File(PathBuf),
-}
+use crate::keys::{
+    Environment, KeyError, KeyErrorKind, KeyReference, OpenOptions, PasswordSource, Signer,
+    provider,
+};
+use crate::model::{Secret, SignerName};
 
 /// What a signer of the spec signs and verifies with.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -44,23 +40,170 @@ pub struct KeyringEntry {
 }
 
 /// The signers of a run. Keys are opened when first needed, once each, however many tasks ask.
+///
+/// A key that could not be opened is not tried again: every image hears the same error.
 #[derive(Debug)]
-pub struct Keyring {}
+pub struct Keyring {
+    slots: BTreeMap<SignerName, Slot>,
+    environment: Arc<dyn Environment>,
+    opens: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Slot {
+    source: Source,
+    opened: OnceCell<Result<Arc<dyn Signer>, Arc<KeyError>>>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Declared(KeySource),
+    Given(Arc<dyn Signer>),
+}
 
 impl Keyring {
-    /// stub
-    pub async fn public_key(
-        &self,
-        _n: &SignerName,
-    ) -> Result<PublicKey, std::sync::Arc<crate::keys::KeyError>> {
-        todo!()
+    /// Takes the signers of a spec. Opens nothing. Of two entries with one name the last counts.
+    pub fn new(
+        entries: impl IntoIterator<Item = KeyringEntry>,
+        environment: Arc<dyn Environment>,
+    ) -> Self {
+        let slots = entries.into_iter().map(|entry| {
+            (entry.name, Slot { source: Source::Declared(entry.source), opened: OnceCell::new() })
+        });
+        Self {
+            slots: slots.collect(),
+            environment: Arc::new(OneQuestionAtATime::of(environment)),
+            opens: AtomicUsize::new(0),
+        }
     }
-    /// stub
-    pub async fn signer(
+
+    /// The same with one more signer, which is open already.
+    pub fn with_signer(mut self, name: SignerName, signer: Arc<dyn Signer>) -> Self {
+        let slot = Slot { source: Source::Given(signer), opened: OnceCell::new() };
+        self.slots.insert(name, slot);
+        self
+    }
+
+    /// The signers that this keyring has, in the order of their names.
+    pub fn names(&self) -> impl Iterator<Item = &SignerName> {
+        self.slots.keys()
+    }
+
+    /// The public key of a signer: the declared one, else that of the key, which is then opened.
+    ///
+    /// # Errors
+    ///
+    /// Those of opening the key, if it has to be; [`KeyErrorKind::NotFound`] for a name that the keyring does not
+    /// have; [`KeyErrorKind::Unsupported`] for a signer without a fixed key (keyless).
+    pub async fn public_key(&self, name: &SignerName) -> Result<PublicKey, Arc<KeyError>> {
+        if let Source::Declared(
+            KeySource::PublicKey(key) | KeySource::Key { public_key: Some(key), .. },
+        ) = &self.slot(name)?.source
+        {
+            return Ok(key.clone());
+        }
+        let signer = self.signer(name).await?;
+        signer.public_key().cloned().ok_or_else(|| {
+            let error = KeyError::new("name the key of", name, KeyErrorKind::Unsupported);
+            Arc::new(error.because("it signs with a new key each time"))
+        })
+    }
+
+    /// The signer of that name, open.
+    ///
+    /// The first who asks opens the key; the others wait for it. A task that is dropped while it opens a key
+    /// leaves that to the next.
+    ///
+    /// # Errors
+    ///
+    /// Those of the provider; [`KeyErrorKind::Mismatch`] where the declared public key belongs to another key;
+    /// [`KeyErrorKind::Unsupported`] for a signer with only a public key; [`KeyErrorKind::NotFound`] for a name that
+    /// the keyring does not have.
+    pub async fn signer(&self, name: &SignerName) -> Result<Arc<dyn Signer>, Arc<KeyError>> {
+        let slot = self.slot(name)?;
+        match &slot.source {
+            Source::Given(signer) => Ok(Arc::clone(signer)),
+            Source::Declared(KeySource::PublicKey(_)) => Err(Arc::new(
+                KeyError::new("sign with", name, KeyErrorKind::Unsupported)
+                    .because("the signer has only a public key")
+                    .advise("sign elsewhere and attach the signature with [[images.attachments]], or give the signer a `key`"),
+            )),
+            Source::Declared(KeySource::Key { reference, password, public_key }) => {
+                let open = || self.open(reference, password, public_key.as_ref());
+                slot.opened.get_or_init(open).await.clone()
+            }
+        }
+    }
+
+    /// How often a provider was asked to open a key in this run.
+    pub fn opened(&self) -> usize {
+        self.opens.load(Ordering::Relaxed)
+    }
+
+    async fn open(
         &self,
-        _n: &SignerName,
-    ) -> Result<std::sync::Arc<dyn crate::keys::Signer>, std::sync::Arc<crate::keys::KeyError>>
-    {
-        todo!()
+        reference: &KeyReference,
+        password: &PasswordSource,
+        declared: Option<&PublicKey>,
+    ) -> Result<Arc<dyn Signer>, Arc<KeyError>> {
+        self.opens.fetch_add(1, Ordering::Relaxed);
+        let options =
+            OpenOptions { password: password.clone(), environment: Arc::clone(&self.environment) };
+        let signer = provider::open(reference, &options).await.map_err(Arc::new)?;
+        match (declared, signer.public_key()) {
+            (Some(declared), Some(found)) if declared != found => {
+                Err(Arc::new(mismatch(reference, declared, found)))
+            }
+            _ => Ok(signer),
+        }
+    }
+
+    fn slot(&self, name: &SignerName) -> Result<&Slot, Arc<KeyError>> {
+        self.slots.get(name).ok_or_else(|| {
+            let error = KeyError::new("find the signer", name, KeyErrorKind::NotFound);
+            Arc::new(error.because("no signer has that name"))
+        })
     }
 }
+
+fn mismatch(reference: &KeyReference, declared: &PublicKey, found: &PublicKey) -> KeyError {
+    KeyError::new("use", reference, KeyErrorKind::Mismatch).because(format!(
+        "its public half is {} ({}), and `public_key` declares {} ({})",
+        found.fingerprint(),
+        found.algorithm(),
+        declared.fingerprint(),
+        declared.algorithm(),
+    ))
+}
+
+/// Keeps two keys that are opened at the same time from asking at the terminal together.
+struct OneQuestionAtATime {
+    inner: Arc<dyn Environment>,
+    terminal: Mutex<()>,
+}
+
+impl OneQuestionAtATime {
+    fn of(inner: Arc<dyn Environment>) -> Self {
+        Self { inner, terminal: Mutex::new(()) }
+    }
+}
+
+impl fmt::Debug for OneQuestionAtATime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+impl Environment for OneQuestionAtATime {
+    fn variable(&self, name: &str) -> Option<Secret<String>> {
+        self.inner.variable(name)
+    }
+
+    fn prompt_password(&self, prompt: &str) -> Option<Secret<String>> {
+        let _turn = self.terminal.lock().unwrap_or_else(PoisonError::into_inner);
+        self.inner.prompt_password(prompt)
+    }
+}
+
+#[cfg(test)]
+mod tests;

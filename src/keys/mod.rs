@@ -1,7 +1,13 @@
 //! Signers: whatever holds a private key, behind one trait.
 
+pub mod conformance;
+mod env;
 mod error;
+mod file;
 mod keyring;
+mod local;
+pub mod memory;
+mod password;
 mod provider;
 
 use std::fmt;
@@ -9,8 +15,9 @@ use std::fmt;
 use async_trait::async_trait;
 
 pub use error::{KeyError, KeyErrorKind};
-pub use keyring::{KeySource, Keyring, KeyringEntry, PasswordSource};
-pub use provider::{Environment, KeyReference, OpenOptions, PROVIDERS, Provider};
+pub use keyring::{KeySource, Keyring, KeyringEntry};
+pub use password::PasswordSource;
+pub use provider::{Environment, KeyReference, OpenOptions, PROVIDERS, Provider, open};
 
 use crate::crypto::{Certificate, Chain, Hash, PublicKey, SignatureBytes};
 
