@@ -359,3 +359,6 @@ pub fn signer_warnings(signers: &Signers, now: Timestamp) -> Vec<Warning> {
     }
     warnings
 }
+
+#[cfg(test)]
+mod tests;
