@@ -41,7 +41,11 @@ fn world(number: usize, annotations: &Arc<Annotations>) -> (Target, Observed) {
     let claim = Claim {
         identity: identity.to_string(),
         digest: digest.clone(),
-        annotations: if number.is_multiple_of(10) { Annotations::new() } else { (**annotations).clone() },
+        annotations: if number.is_multiple_of(10) {
+            Annotations::new()
+        } else {
+            (**annotations).clone()
+        },
         other: std::collections::BTreeMap::new(),
     };
     let found = Found {
@@ -85,10 +89,8 @@ fn signers(key: &PrivateKey) -> Signers {
         chain: None,
         renew_before: Duration::ZERO,
     };
-    let state = SignerState {
-        profile: Arc::new(profile),
-        key: SignerKey::Known(key.public_key().clone()),
-    };
+    let state =
+        SignerState { profile: Arc::new(profile), key: SignerKey::Known(key.public_key().clone()) };
     Signers::from([(signer(), state)])
 }
 
@@ -98,10 +100,8 @@ fn decisions(criterion: &mut Criterion) {
         Arc::new(Annotations::from([("com.acme.build".to_owned(), "8812".to_owned())]));
     let worlds: Vec<_> = (0..IMAGES).map(|number| world(number, &annotations)).collect();
     let signers = signers(&key);
-    let options = DiffOptions {
-        now: Timestamp::from_seconds(1_800_000_000),
-        cleaning: Cleaning::AsDeclared,
-    };
+    let options =
+        DiffOptions { now: Timestamp::from_seconds(1_800_000_000), cleaning: Cleaning::AsDeclared };
     let mut group = criterion.benchmark_group("diff");
     group.throughput(Throughput::Elements(IMAGES as u64));
     group.bench_function("10,000 images", |bencher| {
@@ -114,12 +114,10 @@ fn decisions(criterion: &mut Criterion) {
     group.finish();
 
     let digest = Digest::of(b"manifest");
-    let payload = SimpleSigning {
-        identity: "ghcr.io/acme/api",
-        digest: &digest,
-        annotations: &annotations,
-    };
-    criterion.bench_function("payload bytes", |bencher| bencher.iter(|| black_box(payload.to_bytes())));
+    let payload =
+        SimpleSigning { identity: "ghcr.io/acme/api", digest: &digest, annotations: &annotations };
+    criterion
+        .bench_function("payload bytes", |bencher| bencher.iter(|| black_box(payload.to_bytes())));
 
     let message = payload.to_bytes();
     let mut group = criterion.benchmark_group("P-256 signature");

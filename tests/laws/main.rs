@@ -1,7 +1,13 @@
 //! The laws (DESIGN, "The laws"), as properties over worlds in memory.
 //!
 //! Each law names its mechanism; break that, and the law must fail (docs/laws.md tells how each was tried).
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
 
 mod world;
 
@@ -9,7 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use countersign::keys::{KeyErrorKind, Keyring, MemorySigner};
+use countersign::keys::KeyErrorKind;
 use countersign::model::{Digest, Tag};
 use countersign::plan::{Action, Change, Failure, Plan, Prune, narrow};
 use countersign::report::Done;
@@ -92,7 +98,8 @@ proptest! {
     #[test]
     fn the_same_world_gives_the_same_plan(scenario in scenarios()) {
         block_on(async {
-            let (mut one, two) = (World::new(&scenario), World::new(&scenario));
+            let (mut one, mut two) = (World::new(&scenario), World::new(&scenario));
+            two.store = Arc::new(MemoryStore::with(one.store.contents()));
             one.observe.jobs = 1;
             let ((one, _), (two, _)) = (one.plan().await, two.plan().await);
             assert_eq!(json(&one), json(&two));
@@ -195,11 +202,7 @@ proptest! {
     fn what_cannot_be_seen_is_never_pruned(scenario in scenarios(), hidden in 0..4_usize) {
         block_on(async {
             let mut world = World::new(&scenario);
-            let signers = (0..4).filter(|at| *at != hidden).map(|at| {
-                let signer = MemorySigner::p256(world::SIGNERS[at]);
-                (signer_name(at), Arc::new(signer) as Arc<dyn countersign::keys::Signer>)
-            });
-            world.keyring = Arc::new(Keyring::of_signers(signers));
+            world.keyring = Arc::new(world::keyring(&[hidden]));
             let before = layers(&world.store);
             let (plan, _) = world.plan().await;
             assert_eq!(plan.summary().clean, 0, "{}", json(&plan));
@@ -385,7 +388,7 @@ fn a_saved_plan_refuses_what_it_does_not_say() {
 fn a_missing_key_is_told_by_its_kind() {
     block_on(async {
         let mut world = World::new(&simple(1, Prune::Keep));
-        world.keyring = Arc::new(Keyring::of_signers(std::iter::empty::<(_, _)>()));
+        world.keyring = Arc::new(world::keyring(&[0, 1, 2, 3]));
         let error = world.keyring.public_key(&signer_name(0)).await.unwrap_err();
         assert_eq!(error.kind, KeyErrorKind::NotFound);
         let (plan, _) = world.plan().await;

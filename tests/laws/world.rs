@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign::apply::{Applier, Stop};
-use countersign::crypto::{Hash, PrivateKey, SignatureBytes};
+use countersign::crypto::{Hash, SignatureBytes};
 use countersign::event::Listener;
-use countersign::keys::{Keyring, MemorySigner};
+use countersign::keys::Keyring;
+use countersign::keys::memory::{MemoryEnvironment, MemorySigner};
 use countersign::model::{
     Annotations, Clock, Descriptor, Digest, Glob, Repository, SignerName, Tag, Timestamp,
     media_type,
@@ -24,7 +25,7 @@ use proptest::prelude::*;
 use proptest::sample::subsequence;
 
 /// The signers of every world: two that sign, one of which only the public key is here, a retired one.
-pub const SIGNERS: [&str; 4] = ["alpha", "beta", "vault", "retired"];
+pub(crate) const SIGNERS: [&str; 4] = ["alpha", "beta", "vault", "retired"];
 
 #[derive(Debug)]
 struct FixedClock;
@@ -37,27 +38,27 @@ impl Clock for FixedClock {
 
 /// A world as plain data, so that a failing one can be read.
 #[derive(Clone, Debug)]
-pub struct Scenario {
+pub(crate) struct Scenario {
     /// How many images each repository has; the last of each is an index over the others.
-    pub repositories: Vec<usize>,
-    pub entries: Vec<Entry>,
-    pub left_behind: Vec<LeftBehind>,
+    pub(crate) repositories: Vec<usize>,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) left_behind: Vec<LeftBehind>,
 }
 
 #[derive(Clone, Debug)]
-pub struct Entry {
-    pub repository: usize,
-    pub select: Select,
-    pub sign_with: Vec<usize>,
-    pub annotations: usize,
-    pub recursive: bool,
-    pub prune: Prune,
-    pub identities: usize,
-    pub shared_signatures: bool,
+pub(crate) struct Entry {
+    pub(crate) repository: usize,
+    pub(crate) select: Select,
+    pub(crate) sign_with: Vec<usize>,
+    pub(crate) annotations: usize,
+    pub(crate) recursive: bool,
+    pub(crate) prune: Prune,
+    pub(crate) identities: usize,
+    pub(crate) shared_signatures: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub enum Select {
+pub(crate) enum Select {
     Digest(usize),
     Glob,
     Pinned { tag: usize, digest: usize },
@@ -66,18 +67,18 @@ pub enum Select {
 
 /// A signature that was there before.
 #[derive(Clone, Debug)]
-pub struct LeftBehind {
-    pub repository: usize,
-    pub image: usize,
+pub(crate) struct LeftBehind {
+    pub(crate) repository: usize,
+    pub(crate) image: usize,
     /// An index into [`SIGNERS`], or beyond it for somebody whom nobody knows.
-    pub signer: usize,
-    pub annotations: usize,
-    pub spelling: Spelling,
-    pub shared_signatures: bool,
+    pub(crate) signer: usize,
+    pub(crate) annotations: usize,
+    pub(crate) spelling: Spelling,
+    pub(crate) shared_signatures: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Spelling {
+pub(crate) enum Spelling {
     /// As cosign writes it.
     Exact,
     /// The same meaning in other bytes.
@@ -91,7 +92,7 @@ pub enum Spelling {
 const SPELLINGS: [Spelling; 4] =
     [Spelling::Exact, Spelling::Pretty, Spelling::Forged, Spelling::Broken];
 
-pub fn scenarios() -> impl Strategy<Value = Scenario> {
+pub(crate) fn scenarios() -> impl Strategy<Value = Scenario> {
     let repositories = prop::collection::vec(1..4_usize, 1..3);
     let entry = (
         0..3_usize,
@@ -143,11 +144,7 @@ pub fn scenarios() -> impl Strategy<Value = Scenario> {
             spelling,
             shared_signatures: shared,
         });
-    (
-        repositories,
-        prop::collection::vec(entry, 1..6),
-        prop::collection::vec(left_behind, 0..8),
-    )
+    (repositories, prop::collection::vec(entry, 1..6), prop::collection::vec(left_behind, 0..8))
         .prop_map(|(repositories, entries, left_behind)| Scenario {
             repositories,
             entries,
@@ -155,22 +152,22 @@ pub fn scenarios() -> impl Strategy<Value = Scenario> {
         })
 }
 
-pub struct World {
-    pub store: Arc<MemoryStore>,
-    pub desired: Desired,
-    pub keyring: Arc<Keyring>,
-    pub observe: ObserveOptions,
+pub(crate) struct World {
+    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) desired: Desired,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) observe: ObserveOptions,
 }
 
-pub fn repository(index: usize) -> Repository {
+pub(crate) fn repository(index: usize) -> Repository {
     format!("registry.example/team/image-{index}").parse().unwrap()
 }
 
-pub fn shared_signatures() -> Repository {
+pub(crate) fn shared_signatures() -> Repository {
     "registry.example/signatures".parse().unwrap()
 }
 
-pub fn signer_name(index: usize) -> SignerName {
+pub(crate) fn signer_name(index: usize) -> SignerName {
     SIGNERS[index].parse().unwrap()
 }
 
@@ -181,7 +178,7 @@ fn annotations(index: usize) -> Annotations {
     }
 }
 
-pub fn digests(scenario: &Scenario, store: &MemoryStore) -> Vec<Vec<Digest>> {
+pub(crate) fn digests(scenario: &Scenario, store: &MemoryStore) -> Vec<Vec<Digest>> {
     let images = scenario.repositories.iter().enumerate().map(|(at, count)| {
         let repository = repository(at);
         (0..=*count)
@@ -195,15 +192,16 @@ pub fn digests(scenario: &Scenario, store: &MemoryStore) -> Vec<Vec<Digest>> {
 }
 
 impl World {
-    pub fn new(scenario: &Scenario) -> Self {
+    pub(crate) fn new(scenario: &Scenario) -> Self {
         let store = MemoryStore::new();
         for (at, count) in scenario.repositories.iter().enumerate() {
             let repository = repository(at);
             store.edit(|contents| {
                 let mut children = Vec::new();
                 for image in 0..*count {
-                    let tags: Vec<Tag> =
-                        [format!("t{image}"), format!("again-{image}")].map(|it| it.parse().unwrap()).into();
+                    let tags: Vec<Tag> = [format!("t{image}"), format!("again-{image}")]
+                        .map(|it| it.parse().unwrap())
+                        .into();
                     let layer = format!("{at} {image}");
                     children.push(contents.push_image(&repository, &tags, &[layer.as_bytes()]));
                 }
@@ -220,12 +218,12 @@ impl World {
         Self {
             store: Arc::new(store),
             desired: desired(scenario, &digests),
-            keyring: Arc::new(keyring()),
+            keyring: Arc::new(keyring(&[])),
             observe: ObserveOptions::default(),
         }
     }
 
-    pub fn observer(&self) -> Observer {
+    pub(crate) fn observer(&self) -> Observer {
         Observer {
             store: Arc::clone(&self.store) as Arc<dyn ReadStore>,
             keyring: Arc::clone(&self.keyring),
@@ -234,11 +232,11 @@ impl World {
         }
     }
 
-    pub async fn plan(&self) -> (Plan, Arc<Signers>) {
+    pub(crate) async fn plan(&self) -> (Plan, Arc<Signers>) {
         self.observer().plan(&self.desired, &()).await
     }
 
-    pub async fn apply_plan(&self, plan: Plan, signers: &Arc<Signers>) -> Report {
+    pub(crate) async fn apply_plan(&self, plan: Plan, signers: &Arc<Signers>) -> Report {
         let applier = Applier {
             store: Arc::clone(&self.store) as _,
             keyring: Arc::clone(&self.keyring),
@@ -250,7 +248,7 @@ impl World {
         applier.apply(plan, signers, &listener).await
     }
 
-    pub async fn apply(&self) -> Report {
+    pub(crate) async fn apply(&self) -> Report {
         let (plan, signers) = self.plan().await;
         self.apply_plan(plan, &signers).await
     }
@@ -258,17 +256,18 @@ impl World {
 
 fn key(index: usize) -> MemorySigner {
     let name = SIGNERS.get(index).copied().unwrap_or("nobody");
-    MemorySigner::p256(name)
+    MemorySigner::p256(name).unwrap()
 }
 
-pub fn keyring() -> Keyring {
-    let signers = SIGNERS.iter().enumerate().map(|(at, _)| {
-        (signer_name(at), Arc::new(key(at)) as Arc<dyn countersign::keys::Signer>)
-    });
-    Keyring::of_signers(signers)
+/// The signers of the world, all of them but `hidden`.
+pub(crate) fn keyring(hidden: &[usize]) -> Keyring {
+    let empty = Keyring::new([], Arc::new(MemoryEnvironment::default()));
+    (0..SIGNERS.len())
+        .filter(|at| !hidden.contains(at))
+        .fold(empty, |keyring, at| keyring.with_signer(signer_name(at), Arc::new(key(at))))
 }
 
-pub fn profile(index: usize) -> SignerProfile {
+pub(crate) fn profile(index: usize) -> SignerProfile {
     SignerProfile {
         name: signer_name(index),
         ability: if SIGNERS[index] == "vault" { Ability::VerifyOnly } else { Ability::Sign },
@@ -286,9 +285,8 @@ fn desired(scenario: &Scenario, digests: &[Vec<Digest>]) -> Desired {
     let images = scenario.entries.iter().enumerate().map(|(line, entry)| {
         let at = entry.repository % digests.len();
         let digest = |index: usize| digests[at][index % digests[at].len()].clone();
-        let tag = |index: usize| -> Tag {
-            format!("t{}", index % digests[at].len()).parse().unwrap()
-        };
+        let tag =
+            |index: usize| -> Tag { format!("t{}", index % digests[at].len()).parse().unwrap() };
         let selection = match entry.select {
             Select::Digest(index) => Selection::Digests(vec![digest(index)]),
             Select::Glob => Selection::Tags {
@@ -331,14 +329,14 @@ fn desired(scenario: &Scenario, digests: &[Vec<Digest>]) -> Desired {
 }
 
 /// Puts a signature where somebody else might have left it.
-pub fn leave_behind(store: &MemoryStore, digests: &[Vec<Digest>], left: &LeftBehind) {
+pub(crate) fn leave_behind(store: &MemoryStore, digests: &[Vec<Digest>], left: &LeftBehind) {
     let at = left.repository % digests.len();
     let digest = &digests[at][left.image % digests[at].len()];
     let place = if left.shared_signatures { shared_signatures() } else { repository(at) };
     append(store, &place, digest, addition(left, &repository(at).to_string(), digest));
 }
 
-pub fn addition(left: &LeftBehind, identity: &str, digest: &Digest) -> (Addition, Vec<u8>) {
+pub(crate) fn addition(left: &LeftBehind, identity: &str, digest: &Digest) -> (Addition, Vec<u8>) {
     let annotations = annotations(left.annotations);
     let exact = SimpleSigning { identity, digest, annotations: &annotations }.to_bytes();
     let payload = match left.spelling {
@@ -348,7 +346,8 @@ pub fn addition(left: &LeftBehind, identity: &str, digest: &Digest) -> (Addition
         }
         _ => exact,
     };
-    let signed = if left.spelling == Spelling::Forged { b"another".to_vec() } else { payload.clone() };
+    let signed =
+        if left.spelling == Spelling::Forged { b"another".to_vec() } else { payload.clone() };
     let signature = match left.spelling {
         Spelling::Broken => "%%%".to_owned(),
         _ => key(left.signer).private_key().sign(&signed, Hash::Sha256).unwrap().to_base64(),
@@ -361,7 +360,7 @@ pub fn addition(left: &LeftBehind, identity: &str, digest: &Digest) -> (Addition
 }
 
 /// Appends a signature as cosign does: reads the manifest, adds a layer, writes it under the tag.
-pub fn append(
+pub(crate) fn append(
     store: &MemoryStore,
     place: &Repository,
     digest: &Digest,
@@ -382,7 +381,7 @@ pub fn append(
 }
 
 /// The signatures on every carrier: place, payload digest and signature text of each layer, in order.
-pub fn layers(store: &MemoryStore) -> Vec<(String, Digest, String)> {
+pub(crate) fn layers(store: &MemoryStore) -> Vec<(String, Digest, String)> {
     let mut found = Vec::new();
     for (repository, contents) in &store.contents().repositories {
         for (tag, digest) in &contents.tags {
@@ -401,28 +400,20 @@ pub fn layers(store: &MemoryStore) -> Vec<(String, Digest, String)> {
 }
 
 /// Says whether nothing of `plan` would be written and nothing is blocked.
-pub fn is_converged(plan: &Plan) -> bool {
+pub(crate) fn is_converged(plan: &Plan) -> bool {
     plan.unresolved.is_empty()
         && plan.targets.iter().flat_map(|it| &it.changes).all(|change| {
-            matches!(
-                change,
-                Change::Foreign { .. } | Change::Keep { .. } | Change::Moved(_)
-            )
+            matches!(change, Change::Foreign { .. } | Change::Keep { .. } | Change::Moved(_))
         })
 }
 
 /// Runs an async law on a runtime of its own.
-pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(future)
 }
 
 /// Reads a signature text.
-pub fn signature(text: &str) -> Option<SignatureBytes> {
+pub(crate) fn signature(text: &str) -> Option<SignatureBytes> {
     SignatureBytes::from_base64(text).ok()
-}
-
-/// The private key of a signer, for forging worlds.
-pub fn private_key(index: usize) -> Arc<PrivateKey> {
-    key(index).private_key()
 }
