@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod crypto;
+pub mod disk;
 pub mod event;
 pub mod keys;
 pub mod model;

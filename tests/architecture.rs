@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["plan"],
     &["store", "keys"],
     &["spec"],
-    &["report"],
+    &["report", "disk"],
     &["event"],
     &["observe"],
     &["apply"],

@@ -8,7 +8,7 @@ use crate::keys::Environment;
 use crate::spec::code::Code;
 use crate::spec::place::{Place, SourceFile};
 use crate::spec::problem::{Problem, Problems};
-use crate::spec::raw::Text;
+use crate::spec::section::Text;
 use crate::spec::{Files, LoadOptions, Untrusted};
 
 /// The largest spec or list of images: 100,000 entries take a fifth of it.

@@ -18,6 +18,7 @@ mod place;
 mod problem;
 mod raw;
 mod schema;
+mod section;
 mod suggest;
 mod table;
 mod validate;
@@ -104,12 +105,6 @@ impl Spec {
     ) -> Result<Self, Problems> {
         let paths: Vec<_> = paths.iter().map(AsRef::as_ref).collect();
         load::load(&paths, &access::Access { files, environment, options })
-    }
-
-    /// The rule for a registry host (with its port): the longest pattern that matches.
-    pub fn registry(&self, host: &str) -> Option<&RegistryRule> {
-        let matching = self.registries.iter().filter(|rule| rule.host.matches(host));
-        matching.max_by_key(|rule| rule.host.as_str().len())
     }
 }
 

@@ -4,7 +4,7 @@
 use crate::spec::code::Code;
 use crate::spec::place::Place;
 use crate::spec::problem::{Problem, Problems};
-use crate::spec::raw::{Section, Text};
+use crate::spec::section::{Section, Text};
 
 fn refuse(what: &str, place: &Place, help: &str, problems: &mut Problems) {
     let problem =

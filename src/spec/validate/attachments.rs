@@ -10,7 +10,7 @@ use crate::spec::access::MAX_SMALL;
 use crate::spec::code::Code;
 use crate::spec::not_yet;
 use crate::spec::problem::{Problem, Problems};
-use crate::spec::raw::{Section, Text};
+use crate::spec::section::{Section, Text};
 use crate::spec::validate::Context;
 use crate::spec::validate::pem;
 

@@ -7,7 +7,7 @@ use crate::payload::Format;
 use crate::plan::{Attachment, Image, Origin, Selection, Settings};
 use crate::spec::code::Code;
 use crate::spec::problem::{Problem, Problems};
-use crate::spec::raw::Section;
+use crate::spec::section::Section;
 use crate::spec::validate::Context;
 use crate::spec::validate::attachments;
 use crate::spec::validate::duplicates::Duplicates;

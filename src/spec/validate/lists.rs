@@ -8,7 +8,7 @@ use crate::spec::access::MAX_SPEC;
 use crate::spec::code::Code;
 use crate::spec::images_from::{self, ListFormat};
 use crate::spec::problem::{Problem, Problems};
-use crate::spec::raw::Section;
+use crate::spec::section::Section;
 use crate::spec::validate::Context;
 use crate::spec::validate::images::Entry;
 

@@ -5,7 +5,7 @@ use crate::model::Timestamp;
 use crate::spec::access::{Access, MAX_SMALL};
 use crate::spec::code::Code;
 use crate::spec::problem::{Problem, Problems};
-use crate::spec::raw::{Section, Text};
+use crate::spec::section::{Section, Text};
 
 /// The public key in a file.
 pub(super) fn public_key(

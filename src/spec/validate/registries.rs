@@ -5,12 +5,12 @@ use std::num::NonZeroU32;
 
 use url::Url;
 
-use crate::model::{Glob, SafeUrl, Secret};
+use crate::model::{Glob, Secret};
 use crate::spec::RegistryRule;
 use crate::spec::access::Access;
 use crate::spec::code::Code;
 use crate::spec::problem::{Problem, Problems};
-use crate::spec::raw::{Section, Text};
+use crate::spec::section::{Section, Text};
 
 /// The rules of the file, in its order.
 pub(super) fn read(
@@ -89,14 +89,14 @@ fn together(section: &Section, pair: [&str; 2], problems: &mut Problems) {
     }
 }
 
-fn proxy(section: &Section, access: &Access<'_>, problems: &mut Problems) -> Option<SafeUrl> {
+fn proxy(section: &Section, access: &Access<'_>, problems: &mut Problems) -> Option<String> {
     let text = section.text("proxy")?;
     // With a `ca_file` of its own, a proxy could read what is sent to the registry.
     access.refuse_untrusted("`proxy`", section.key_place("proxy"), problems);
     let url = Url::parse(text.value()).ok().filter(|url| {
         matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h") && url.has_host()
     });
-    url.map(SafeUrl::new).or_else(|| {
+    url.map(String::from).or_else(|| {
         let problem = Problem::error(Code::Url, &text.place, "`proxy` takes a URL");
         let problem = problem.label("no URL of a proxy");
         problems
@@ -123,19 +123,15 @@ fn credentials(
     username.zip(password)
 }
 
-/// The pattern for hosts as references name them: Docker Hub is `index.docker.io` there.
+/// The pattern for hosts as references name them.
 fn pattern(host: &Text, problems: &mut Problems) -> Option<Glob> {
     let text = host.value();
     let is_address = text
         .strip_prefix('[')
         .and_then(|rest| rest.split_once(']'))
         .is_some_and(|(address, _)| address.parse::<Ipv6Addr>().is_ok());
-    let pattern = match text {
-        "docker.io" => "index.docker.io".to_owned(),
-        // The bracket of an IPv6 address begins no class of letters.
-        _ if is_address => text.replacen('[', "[[]", 1),
-        _ => text.to_owned(),
-    };
+    // The bracket of an IPv6 address begins no class of letters.
+    let pattern = if is_address { text.replacen('[', "[[]", 1) } else { text.to_owned() };
     let wrong = |message: String| {
         let problem = Problem::error(Code::Glob, &host.place, message);
         problem

@@ -6,7 +6,7 @@ use crate::spec::access::Access;
 use crate::spec::code::Code;
 use crate::spec::place::Place;
 use crate::spec::problem::{Problem, Problems};
-use crate::spec::raw::{Section, Text};
+use crate::spec::section::{Section, Text};
 use crate::spec::validate::settings::refuse_repeated;
 
 /// What an entry means, and where each name in it stands.

@@ -9,7 +9,7 @@ use crate::plan::{Prune, Settings};
 use crate::spec::code::Code;
 use crate::spec::not_yet;
 use crate::spec::problem::{Problem, Problems};
-use crate::spec::raw::{Section, Text};
+use crate::spec::section::{Section, Text};
 use crate::spec::validate::Context;
 
 /// What one table says. What it does not say is taken from the table below.

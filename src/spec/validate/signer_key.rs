@@ -8,7 +8,7 @@ use crate::spec::access::Access;
 use crate::spec::code::Code;
 use crate::spec::not_yet;
 use crate::spec::problem::{Problem, Problems};
-use crate::spec::raw::{Section, Text};
+use crate::spec::section::{Section, Text};
 
 /// The schemes of cosign that a later version opens itself; every other is a plugin.
 const LATER: &[&str] =

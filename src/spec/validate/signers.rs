@@ -15,7 +15,7 @@ use crate::spec::load::LoadedFile;
 use crate::spec::not_yet;
 use crate::spec::place::Place;
 use crate::spec::problem::{Problem, Problems};
-use crate::spec::raw::{Section, Text};
+use crate::spec::section::{Section, Text};
 use crate::spec::suggest::nearest;
 use crate::spec::validate::pem;
 use crate::spec::validate::signer_key;

@@ -3,7 +3,7 @@
 use crate::spec::access::Access;
 use crate::spec::not_yet;
 use crate::spec::problem::Problems;
-use crate::spec::raw::Section;
+use crate::spec::section::Section;
 
 /// Checks the section, where there is one.
 pub(super) fn check(spec: &Section, access: &Access<'_>, problems: &mut Problems) {
