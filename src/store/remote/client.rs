@@ -42,8 +42,12 @@ fn proxy(
         let detail = format!("cannot use the proxy: {}", error.without_url());
         Failure::new(StoreErrorKind::Unavailable, detail)
     };
-    if let Some(proxy) = rule.and_then(|it| it.proxy.as_ref()) {
-        return Proxy::all(proxy.expose().clone()).map(Some).map_err(wrong);
+    if let Some(proxy) = rule.and_then(|it| it.proxy.as_deref()) {
+        return if proxy.is_empty() {
+            Ok(None)
+        } else {
+            Proxy::all(proxy).map(Some).map_err(wrong)
+        };
     }
     if authority::is_loopback(&authority::of(url)) {
         return Ok(None);

@@ -95,8 +95,8 @@ pub struct RegistryRule {
     pub plain_http: bool,
     /// Do not check the registry's certificate.
     pub skip_tls_verify: bool,
-    /// The proxy to use. It may hold a password.
-    pub proxy: Option<SafeUrl>,
+    /// The proxy to use.
+    pub proxy: Option<String>,
     /// The credentials, looked up already.
     pub credentials: Option<(String, Secret<String>)>,
     /// The registry refuses to overwrite tags: a second write of a signature tag is planned as blocked.
