@@ -246,13 +246,19 @@ pub(crate) struct SchemaArgs {
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
 pub(crate) enum SchemaOf {
-    /// The spec, for editors
-    #[default]
-    Spec,
+    /// A line of `apply --events`
+    Events,
+    /// `explain --format json`
+    Explanation,
     /// `plan --format json`, and saved plans
     Plan,
     /// `apply --report`
     Report,
+    /// The spec, for editors
+    #[default]
+    Spec,
+    /// `verify --format json`
+    Verification,
 }
 
 #[derive(Args, Debug)]

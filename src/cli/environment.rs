@@ -49,8 +49,8 @@ impl fmt::Debug for Process {
 }
 
 impl Environment for Process {
-    fn variable(&self, name: &str) -> Option<String> {
-        self.get(name)
+    fn variable(&self, name: &str) -> Option<Secret<String>> {
+        self.get(name).map(Secret::new)
     }
 
     /// Asks on the terminal itself, whatever standard input and output are.

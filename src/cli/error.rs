@@ -5,18 +5,16 @@ use std::fmt;
 use std::io::{self, Write};
 use std::path::Path;
 
+use countersign::exit_code::ExitCode;
 use countersign::spec::Problems;
 
-use super::exit::Exit;
 use super::terminal::Paint;
 
 /// Why a command stopped.
 #[derive(Debug)]
 pub(crate) enum Failed {
-    /// The reader of standard output went away; there is nobody to tell.
-    BrokenPipe,
     /// A signal came before anything was written.
-    Interrupted(Exit),
+    Interrupted(ExitCode),
     /// Something that a person can read.
     Message(Box<Message>),
     /// Everything that is wrong with the spec.
@@ -26,7 +24,7 @@ pub(crate) enum Failed {
 /// An error for people.
 #[derive(Debug)]
 pub(crate) struct Message {
-    exit: Exit,
+    exit: ExitCode,
     code: &'static str,
     text: String,
     causes: Vec<String>,
@@ -35,20 +33,20 @@ pub(crate) struct Message {
 
 impl Failed {
     /// An error with a stable code that ends the run with `exit`.
-    pub(crate) fn new(exit: Exit, code: &'static str, text: impl Into<String>) -> Self {
+    pub(crate) fn new(exit: ExitCode, code: &'static str, text: impl Into<String>) -> Self {
         let (text, causes) = (text.into(), Vec::new());
         Self::Message(Box::new(Message { exit, code, text, causes, help: None }))
     }
 
     /// A command line that cannot be meant.
     pub(crate) fn usage(text: impl Into<String>) -> Self {
-        Self::new(Exit::Usage, "cli::usage", text)
+        Self::new(ExitCode::Usage, "cli::usage", text)
     }
 
     /// A file that cannot be read or written.
     pub(crate) fn file(operation: &str, path: &Path, error: &io::Error) -> Self {
         let text = format!("cannot {operation} {}", path.display());
-        Self::new(Exit::Error, "cli::file", text).because(error)
+        Self::new(ExitCode::Error, "cli::file", text).because(error)
     }
 
     /// The same with everything that led to it.
@@ -72,20 +70,17 @@ impl Failed {
     }
 
     /// How the process ends.
-    pub(crate) fn exit(&self) -> Exit {
+    pub(crate) fn exit(&self) -> ExitCode {
         match self {
-            // As a program that the signal ends: the shell of a pipe sees 141, and nobody is told.
-            Self::BrokenPipe => Exit::BrokenPipe,
             Self::Interrupted(exit) => *exit,
             Self::Message(message) => message.exit,
-            Self::Spec(_) => Exit::Spec,
+            Self::Spec(_) => ExitCode::Spec,
         }
     }
 
     /// Writes it for people.
     pub(crate) fn write(&self, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
         match self {
-            Self::BrokenPipe => Ok(()),
             Self::Interrupted(_) => writeln!(out, "interrupted: nothing was written"),
             Self::Message(message) => message.write(paint, out),
             Self::Spec(problems) => super::problems::write(problems, paint, out),
@@ -110,10 +105,7 @@ impl Message {
 impl From<io::Error> for Failed {
     /// A failure to write to standard output or standard error.
     fn from(error: io::Error) -> Self {
-        if error.kind() == io::ErrorKind::BrokenPipe {
-            return Self::BrokenPipe;
-        }
-        Self::new(Exit::Error, "cli::output", "cannot write the output").because(&error)
+        Self::new(ExitCode::Error, "cli::output", "cannot write the output").because(&error)
     }
 }
 
@@ -143,8 +135,6 @@ mod tests {
             failed.to_string(),
             "error[cli::file]: cannot write plan.json\n  caused by: permission denied\n  help: choose another\n"
         );
-        assert_eq!(failed.exit(), Exit::Error);
-        let pipe = Failed::from(io::Error::from(io::ErrorKind::BrokenPipe));
-        assert_eq!((pipe.to_string().as_str(), pipe.exit()), ("", Exit::BrokenPipe));
+        assert_eq!(failed.exit(), ExitCode::Error);
     }
 }

@@ -3,15 +3,15 @@
 use std::io::{self, Write as _};
 
 use countersign::apply::Stop;
+use countersign::exit_code::ExitCode;
 use tokio::sync::watch;
 
 use super::environment::show_typing;
-use super::exit::Exit;
 
 /// What has come so far.
 #[derive(Clone, Debug)]
 pub(crate) struct Signals {
-    received: watch::Receiver<Option<Exit>>,
+    received: watch::Receiver<Option<ExitCode>>,
     /// Thrown by the first signal.
     pub(crate) stop: Stop,
 }
@@ -33,18 +33,18 @@ impl Signals {
             sender.send_replace(Some(first));
             let second = incoming.next().await;
             show_typing();
-            std::process::exit(i32::from(second.code()));
+            std::process::exit(i32::from(second.number()));
         });
         Ok(Self { received, stop })
     }
 
     /// The exit code of the signal that came, if one did.
-    pub(crate) fn received(&self) -> Option<Exit> {
+    pub(crate) fn received(&self) -> Option<ExitCode> {
         *self.received.borrow()
     }
 
     /// Waits for a signal.
-    pub(crate) async fn wait(&self) -> Exit {
+    pub(crate) async fn wait(&self) -> ExitCode {
         let mut received = self.received.clone();
         let found = received.wait_for(Option::is_some).await.ok().and_then(|it| *it);
         match found {
@@ -80,10 +80,10 @@ impl Incoming {
         Ok(Self { interrupt, terminate })
     }
 
-    async fn next(&mut self) -> Exit {
+    async fn next(&mut self) -> ExitCode {
         tokio::select! {
-            _ = self.interrupt.recv() => Exit::Interrupted,
-            _ = self.terminate.recv() => Exit::Terminated,
+            _ = self.interrupt.recv() => ExitCode::Interrupted,
+            _ = self.terminate.recv() => ExitCode::Terminated,
         }
     }
 }
@@ -97,9 +97,9 @@ impl Incoming {
         Ok(Self)
     }
 
-    async fn next(&mut self) -> Exit {
+    async fn next(&mut self) -> ExitCode {
         match tokio::signal::ctrl_c().await {
-            Ok(()) => Exit::Interrupted,
+            Ok(()) => ExitCode::Interrupted,
             Err(_) => std::future::pending().await,
         }
     }

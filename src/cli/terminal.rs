@@ -2,6 +2,8 @@
 
 use std::io::{self, IsTerminal as _, Write};
 
+use countersign::render::{Color, Detail, Style};
+
 use super::args::{ColorArg, GlobalArgs};
 use super::environment::Process;
 
@@ -25,6 +27,15 @@ impl Paint {
 
     pub(crate) fn strong(self, text: &str) -> String {
         self.sgr("1", text)
+    }
+
+    /// How pages of the library look.
+    pub(crate) fn style(self, detail: Detail) -> Style {
+        let color = match self {
+            Self::Colored => Color::Always,
+            Self::Plain => Color::Never,
+        };
+        Style { color, detail, ..Style::default() }
     }
 
     fn sgr(self, code: &str, text: &str) -> String {
@@ -106,8 +117,12 @@ impl Terminal {
 }
 
 /// Writes all of `text` to standard output at once, so that a reader sees lines, not pieces.
+///
+/// A reader that went away has seen enough: that is no error, and an apply goes on without it.
 pub(crate) fn print(text: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(text)?;
-    out.flush()
+    match out.write_all(text).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
 }
