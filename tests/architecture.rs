@@ -23,8 +23,16 @@ const LAYERS: &[&[&str]] = &[
 /// Modules with neither IO, nor async, nor a clock.
 const PURE: &[&str] = &["model", "crypto", "payload", "plan", "spec"];
 
-const IMPURE_WORDS: &[&str] =
-    &["async ", "tokio::", "std::fs", "std::env", "std::net", "SystemTime::now", "Instant::now"];
+const IMPURE_WORDS: &[&str] = &[
+    "async ",
+    "tokio::",
+    "std::fs",
+    "std::env",
+    "TcpStream",
+    "UdpSocket",
+    "SystemTime::now",
+    "Instant::now",
+];
 
 const MAX_LINES: usize = 400;
 
@@ -63,7 +71,7 @@ fn imports_are_in_plain_sight() {
 fn pure_modules_are_pure() {
     let wrong: Vec<String> = sources()
         .into_iter()
-        .filter(|(path, _)| PURE.contains(&module(path).as_str()))
+        .filter(|(path, _)| PURE.contains(&module(path).as_str()) && !is_test(path))
         .flat_map(|(path, text)| {
             let words = IMPURE_WORDS
                 .iter()
@@ -110,6 +118,12 @@ fn sources() -> Vec<(PathBuf, String)> {
 fn module(path: &Path) -> String {
     let first = path.components().next().unwrap().as_os_str().to_string_lossy().into_owned();
     first.trim_end_matches(".rs").to_owned()
+}
+
+/// Tests of a pure module may read fixtures.
+fn is_test(path: &Path) -> bool {
+    path.file_name().is_some_and(|it| it == "tests.rs")
+        || path.components().any(|it| it.as_os_str() == "tests")
 }
 
 fn layer(module: &str) -> usize {

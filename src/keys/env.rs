@@ -26,7 +26,10 @@ impl Provider for Env {
         options: &OpenOptions,
     ) -> Result<Arc<dyn Signer>, KeyError> {
         let key = reference.to_string();
-        let name = key.strip_prefix("env://").unwrap_or(&key);
+        let Some(name) = reference.variable() else {
+            return Err(KeyError::new("open", key, KeyErrorKind::Unsupported)
+                .because("this is no `env://NAME`"));
+        };
         let Some(text) = options.environment.variable(name) else {
             return Err(KeyError::new("open", &key, KeyErrorKind::NotFound)
                 .because(format!("the variable {name} is not set"))

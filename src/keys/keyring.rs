@@ -140,6 +140,7 @@ impl Keyring {
         self.opens.load(Ordering::Relaxed)
     }
 
+    #[tracing::instrument(name = "key.open", skip_all, fields(key = %reference), err(level = "debug"))]
     async fn open(
         &self,
         reference: &KeyReference,

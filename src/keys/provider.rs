@@ -13,7 +13,7 @@ use crate::model::Secret;
 pub static PROVIDERS: &[&dyn Provider] = &[&env::Env, &file::File];
 
 /// Where a key is, as cosign writes it: a path, `env://NAME`, `awskms:///alias/release`, …
-#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum KeyReference {
     /// A file in cosign's encrypted format, already joined to the folder of the spec.
     File(PathBuf),
@@ -60,7 +60,7 @@ impl KeyReference {
             None => return Ok(Self::File(folder.join(text))),
         };
         if scheme == "file" || provider(scheme).is_none() {
-            return Err(unsupported(text, scheme));
+            return Err(unsupported(shown(text), scheme));
         }
         if text.strip_prefix("env://") == Some("") {
             return Err(KeyError::new("take", text, KeyErrorKind::Malformed)
@@ -68,6 +68,16 @@ impl KeyReference {
                 .advise("write `env://NAME`"));
         }
         Ok(Self::Uri { scheme: scheme.to_owned(), text: text.to_owned() })
+    }
+
+    /// The environment variable that the reference itself names: `NAME` of `env://NAME`.
+    ///
+    /// A spec must be allowed to name it.
+    pub fn variable(&self) -> Option<&str> {
+        match self {
+            Self::File(_) => None,
+            Self::Uri { text, .. } => text.strip_prefix("env://"),
+        }
     }
 
     /// The scheme of the provider that opens it; `file` for a path.
@@ -79,12 +89,28 @@ impl KeyReference {
     }
 }
 
+/// As written, without what may be a secret: see [`shown`].
 impl fmt::Display for KeyReference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => path.display().fmt(f),
-            Self::Uri { text, .. } => f.write_str(text),
+            Self::Uri { text, .. } => f.write_str(&shown(text)),
         }
+    }
+}
+
+impl fmt::Debug for KeyReference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyReference({self})")
+    }
+}
+
+/// A reference without user information and query, where passwords and PINs stand (`?pin-value=`).
+fn shown(text: &str) -> String {
+    let (path, query) = text.split_once('?').map_or((text, ""), |(path, _)| (path, "?…"));
+    match path.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?))) {
+        Some((scheme, (_, rest))) => format!("{scheme}://…@{rest}{query}"),
+        None => format!("{path}{query}"),
     }
 }
 
@@ -99,7 +125,7 @@ pub async fn open(
 ) -> Result<Arc<dyn Signer>, KeyError> {
     match provider(reference.scheme()) {
         Some(provider) => provider.open(reference, options).await,
-        None => Err(unsupported(&reference.to_string(), reference.scheme())),
+        None => Err(unsupported(reference, reference.scheme())),
     }
 }
 
@@ -109,9 +135,9 @@ fn provider(scheme: &str) -> Option<&'static dyn Provider> {
 
 const INSTEAD: &str = "use a key file or `env://NAME`; or declare only its `public_key`, sign with cosign, and attach the signatures with [[images.attachments]]";
 
-fn unsupported(text: &str, scheme: &str) -> KeyError {
+fn unsupported(reference: impl fmt::Display, scheme: &str) -> KeyError {
     let error = |why: String, help: &str| {
-        KeyError::new("take", text, KeyErrorKind::Unsupported).because(why).advise(help)
+        KeyError::new("take", &reference, KeyErrorKind::Unsupported).because(why).advise(help)
     };
     match scheme {
         "file" => error("cosign knows no `file://` keys".into(), "write the path alone"),
@@ -204,6 +230,22 @@ mod tests {
         );
         assert_eq!(parse("env://").unwrap_err().kind, KeyErrorKind::Malformed);
         assert_eq!(parse("").unwrap_err().kind, KeyErrorKind::Malformed);
+    }
+
+    #[test]
+    fn what_may_be_a_secret_is_not_shown() {
+        for (text, expected) in [
+            ("pkcs11:token=a;object=b?pin-value=1234", "cannot take pkcs11:token=a;object=b?…"),
+            ("https://u:1234@example.com/k", "cannot take https://…@example.com/k"),
+            ("https://example.com/k?token=1234", "cannot take https://example.com/k?…"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert_eq!(error.to_string(), expected);
+            assert!(!format!("{error:?} {:?}", error.help()).contains("1234"), "{error:?}");
+        }
+        assert_eq!(format!("{:?}", parse("env://A").unwrap()), "KeyReference(env://A)");
+        assert_eq!(parse("env://A").unwrap().variable(), Some("A"));
+        assert_eq!(parse("a.key").unwrap().variable(), None);
     }
 
     #[test]

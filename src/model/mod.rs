@@ -6,6 +6,7 @@ pub mod go_json;
 mod manifest;
 mod name;
 mod reference;
+mod repository;
 mod secret;
 mod time;
 
@@ -13,8 +14,7 @@ pub use digest::{Algorithm, Digest, DigestError};
 pub use glob::{Glob, GlobError};
 pub use manifest::{Annotations, Descriptor, Index, Manifest, ManifestError, Platform, media_type};
 pub use name::{NameError, SignerName};
-pub use reference::{
-    ImageRef, LayoutPath, Locator, ReferenceError, RemoteRepository, Repository, Subject, Tag,
-};
+pub use reference::{ImageRef, Locator, ReferenceError, Subject, Tag};
+pub use repository::{LayoutPath, RemoteRepository, Repository};
 pub use secret::{SafeUrl, Secret};
 pub use time::{Clock, SystemClock, Timestamp};

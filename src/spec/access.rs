@@ -91,9 +91,8 @@ impl Access<'_> {
     }
 
     fn set_variable(&self, name: &str, place: &Place, problems: &mut Problems) -> Option<String> {
-        let value = self.environment.variable(name).filter(|value| !value.expose().is_empty());
-        let value = value.map(|value| value.expose().clone());
-        value.or_else(|| {
+        let value = self.environment.variable(name).map(|value| value.expose().clone());
+        value.filter(|value| !value.is_empty()).or_else(|| {
             let message = format!("the environment variable `{name}` is not set, or empty");
             problems.refuse(Problem::error(Code::EnvUnset, place, message).label("has no value"))
         })

@@ -86,7 +86,8 @@ pub async fn versions(store: &dyn Store, repository: &Repository) {
     assert_kind(&refused, StoreErrorKind::Precondition, "absent, and it is there");
 
     let version = store.manifest(repository, &locator).await.unwrap().version;
-    let version = Expected::Version(version.expect("a store that checks versions tells them"));
+    assert!(version.is_some(), "a store that checks versions tells them");
+    let version = Expected::Version(version.unwrap());
     second.put(store, repository, &locator, &version).await.unwrap();
     let refused = first.put(store, repository, &locator, &version).await;
     assert_kind(&refused, StoreErrorKind::Precondition, "a version that is past");

@@ -182,6 +182,11 @@ fn who_may_not_sign_certificates_is_no_authority() {
     let why = refusal(&chain(&[&unfit]), &leaf(&unfit));
     assert_eq!(why, "the certificate of root may not sign certificates");
     let root = root();
+    let mut unfit = authority_params("between");
+    unfit.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    let unfit = below(&root, unfit);
+    let why = refusal(&chain(&[&unfit, &root]), &leaf(&unfit));
+    assert_eq!(why, "the certificate of between may not sign certificates");
     let between = below(&root, params("between"));
     let why = refusal(&chain(&[&between, &root]), &leaf(&between));
     assert_eq!(why, "a certificate of the chain may not sign certificates");

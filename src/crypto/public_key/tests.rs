@@ -167,3 +167,29 @@ fn der_with_something_behind_it_or_in_ber_form_is_refused() {
     *off.last_mut().unwrap() ^= 1;
     assert!(PublicKey::from_der(&off).is_err());
 }
+
+#[test]
+fn authorities_may_have_rsa_keys_of_other_sizes() {
+    let der = |name: &str| pem::blocks(fixture(name))[0].decode().unwrap();
+    let odd = PublicKey::of_authority(&der("refused/rsa2560.pub")).unwrap();
+    assert_eq!(odd.algorithm(), KeyAlgorithm::Rsa(2560));
+    assert!(PublicKey::of_authority(&der("refused/rsa1024.pub")).is_err());
+    assert!(PublicKey::of_authority(&der("refused/p224.pub")).is_err());
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_input_makes_it_panic(noise in ".*", at in 0usize..600, byte: u8) {
+        let _ = PublicKey::from_pem(&noise);
+        let _ = PublicKey::from_pem(&format!("-----BEGIN PUBLIC KEY-----{noise}-----END PUBLIC KEY-----"));
+        for name in ["p256.pub", "rsa4096.pub", "ed25519.pub"] {
+            let mut der = pem::blocks(fixture(name))[0].decode().unwrap();
+            let length = der.len();
+            der[at % length] = byte;
+            if let Ok(key) = PublicKey::from_der(&der) {
+                // Whatever is read has one form.
+                proptest::prop_assert_eq!(PublicKey::from_der(key.as_der()).unwrap(), key);
+            }
+        }
+    }
+}

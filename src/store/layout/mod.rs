@@ -11,14 +11,15 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use crate::model::{
-    Descriptor, Digest, Index, LayoutPath, Locator, Manifest, Repository, Tag, media_type,
+    Descriptor, Digest, Index, LayoutPath, Locator, Manifest, ManifestError, Repository, Tag,
+    media_type,
 };
 use crate::store::place::place;
 use crate::store::{Expected, Fetched, ReadStore, Store, StoreError, StoreErrorKind};
 use folder::{Fault, Folder};
 use index::LayoutIndex;
 
-/// What registries take at least, and most at most.
+/// What every registry takes, and most take no more.
 ///
 /// Source: OCI distribution-spec 1.1, "Pushing Manifests".
 const MAX_MANIFEST: u64 = 4 * 1024 * 1024;
@@ -345,7 +346,7 @@ impl NewManifest {
 }
 
 /// What a manifest or an index names.
-fn parts(media_type: &str, content: &[u8]) -> Result<Vec<Descriptor>, crate::model::ManifestError> {
+fn parts(media_type: &str, content: &[u8]) -> Result<Vec<Descriptor>, ManifestError> {
     if media_type::is_index(media_type) {
         return Ok(Index::parse(content)?.manifests);
     }

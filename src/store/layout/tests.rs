@@ -1,6 +1,6 @@
 use super::*;
 
-use std::io::BufRead;
+use std::io::{BufRead, Read};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -62,7 +62,8 @@ async fn what_is_no_layout_is_told_apart() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("it");
     let marker = r#"{"imageLayoutVersion":"1.0.0"}"#;
-    let cases: [(&str, &[(&str, &str)], StoreErrorKind, &str); 9] = [
+    type Files<'a> = &'a [(&'a str, &'a str)];
+    let cases: [(&str, Files<'_>, StoreErrorKind, &str); 9] = [
         ("empty", &[], RepositoryUnknown, "there is no layout"),
         (
             "begun",
@@ -230,6 +231,24 @@ async fn what_a_crash_leaves_does_no_harm() {
     assert_eq!(LayoutStore.resolve(&repository, &locator).await.unwrap().digest, digest);
     let found = LayoutStore.resolve(&repository, &tag("2").into()).await.unwrap();
     assert_eq!(found.digest, other);
+}
+
+#[tokio::test]
+async fn a_reader_in_the_middle_keeps_the_whole_old_file() {
+    let (folder, repository, digest) = world().await;
+    for file in [folder.path().join("index.json"), blob_path(folder.path(), &digest)] {
+        // Other bytes, so that the blob is written again too.
+        let mut old = fs::read(&file).unwrap();
+        old.push(b' ');
+        fs::write(&file, &old).unwrap();
+        let mut reader = fs::File::open(&file).unwrap();
+        put(&LayoutStore, &repository, &tag("2"), b"layer").await;
+        put(&LayoutStore, &repository, &tag("3"), b"layer").await;
+        let mut seen = Vec::new();
+        reader.read_to_end(&mut seen).unwrap();
+        assert_eq!(seen, old, "{} was written in its place", file.display());
+        assert_ne!(fs::read(&file).unwrap(), old);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
