@@ -191,6 +191,11 @@ impl Plan {
         summary
     }
 
+    /// What an apply would publish: nothing, while no signer uses a log or an identity.
+    pub fn publishes(&self) -> Publishes {
+        Publishes::default()
+    }
+
     /// The digest of everything in the plan that is not `keep`: what a reviewer approves.
     ///
     /// The same spec, state and clock always give the same fingerprint.
@@ -265,7 +270,7 @@ impl Plan {
             format_version: PLAN_FORMAT.to_owned(),
             fingerprint: self.fingerprint().to_string(),
             summary: self.summary(),
-            publishes: Publishes::default(),
+            publishes: self.publishes(),
             warnings: warnings.collect(),
             images: self.targets.iter().map(|plan| self.image(plan)).collect(),
             unresolved: unresolved.collect(),
