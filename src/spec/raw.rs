@@ -40,7 +40,11 @@ impl Reader<'_> {
         for (key, value) in in_file_order(toml) {
             let key_place = self.place(key);
             let Some(field) = table.field(key.get_ref()) else {
-                self.unknown_key(key.get_ref(), &key_place, table);
+                // The key that was probably meant counts as there, or it would be told as missing too.
+                if let Some(meant) = self.unknown_key(key.get_ref(), &key_place, table) {
+                    let (key, place) = (key_place.clone(), key_place);
+                    values.entry(meant).or_insert(Entry { key, place, value: Value::Refused });
+                }
                 continue;
             };
             let place = self.place(value);
@@ -64,8 +68,15 @@ impl Reader<'_> {
         Place::new(self.file, &spanned.span())
     }
 
-    fn unknown_key(&mut self, key: &str, place: &Place, table: &'static Table) {
-        let help = match nearest(key, table.keys()) {
+    /// Reports the key, and gives the one that it is near to.
+    fn unknown_key(
+        &mut self,
+        key: &str,
+        place: &Place,
+        table: &'static Table,
+    ) -> Option<&'static str> {
+        let near = nearest(key, table.keys());
+        let help = match near {
             Some(near) => format!("did you mean `{near}`?"),
             None => {
                 let known: Vec<_> = table.keys().map(|key| format!("`{key}`")).collect();
@@ -75,6 +86,7 @@ impl Reader<'_> {
         let message = format!("{} has no key `{key}`", table.noun);
         let problem = Problem::error(Code::UnknownKey, place, message);
         self.problems.add(problem.label("unknown key").help(help));
+        near
     }
 
     fn value(&mut self, field: &'static Field, toml: &Toml<'_>, place: &Place) -> Option<Value> {
