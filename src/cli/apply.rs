@@ -123,9 +123,7 @@ async fn ask(context: &Context) -> Result<(), Failed> {
     });
     match context.unless_interrupted(answer).await? {
         Ok(Ok(line)) if line.trim() == "yes" => Ok(()),
-        _ => {
-            Err(Failed::new(ExitCode::Error, "cli::declined", "not applied: nothing was written"))
-        }
+        _ => Err(Failed::new(ExitCode::Error, "cli::declined", "not applied: nothing was written")),
     }
 }
 

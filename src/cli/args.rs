@@ -43,13 +43,27 @@ pub(crate) struct Cli {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct GlobalArgs {
     /// When to use colors
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", help_heading = "Output")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "WHEN",
+        help_heading = "Output"
+    )]
     pub(crate) color: ColorArg,
     /// Say more on stderr: -v what is done, -vv each request, -vvv its headers
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Output")]
     pub(crate) verbose: u8,
     /// How log lines are written
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT", help_heading = "Output")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT",
+        help_heading = "Output"
+    )]
     pub(crate) log_format: LogFormat,
     /// Say only what is wrong
     #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Output")]
@@ -117,7 +131,13 @@ pub(crate) enum Command {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct SpecArgs {
     /// The spec; several are joined
-    #[arg(short, long, default_value = "countersign.toml", value_name = "FILE", help_heading = "Spec")]
+    #[arg(
+        short,
+        long,
+        default_value = "countersign.toml",
+        value_name = "FILE",
+        help_heading = "Spec"
+    )]
     pub(crate) file: Vec<PathBuf>,
     /// Sets a variable of the spec
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable, help_heading = "Spec")]

@@ -26,6 +26,8 @@ use super::terminal::Terminal;
 #[derive(Clone, Debug)]
 pub(crate) struct Context {
     pub(crate) global: GlobalArgs,
+    /// How the program was called: what a person can type again.
+    pub(crate) program: String,
     pub(crate) environment: Arc<Process>,
     pub(crate) terminal: Terminal,
     pub(crate) signals: Signals,
@@ -54,7 +56,7 @@ impl Context {
         terminal: Terminal,
     ) -> io::Result<Self> {
         let (signals, clock) = (Signals::listen()?, Arc::new(SystemClock));
-        Ok(Self { global, environment, terminal, signals, clock })
+        Ok(Self { global, program: called(), environment, terminal, signals, clock })
     }
 
     /// How pages on standard output look.
@@ -175,6 +177,12 @@ impl Context {
             exit = self.signals.wait() => Err(Failed::Interrupted(exit)),
         }
     }
+}
+
+/// As it was typed; only the name, where that says enough.
+fn called() -> String {
+    let typed = std::env::args_os().next().unwrap_or_default();
+    typed.into_string().ok().filter(|it| !it.is_empty()).unwrap_or("countersign".to_owned())
 }
 
 /// The part of a registry's rates that one of `parts` processes may take.

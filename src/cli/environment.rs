@@ -56,7 +56,8 @@ impl Environment for Process {
     /// Asks on the terminal itself, whatever standard input and output are.
     fn prompt_password(&self, prompt: &str) -> Option<Secret<String>> {
         HIDDEN.store(true, Ordering::Release);
-        let typed = rpassword::prompt_password(format!("{}: ", prompt.trim_end_matches([':', ' '])));
+        let typed =
+            rpassword::prompt_password(format!("{}: ", prompt.trim_end_matches([':', ' '])));
         HIDDEN.store(false, Ordering::Release);
         typed.ok().map(Secret::new)
     }

@@ -7,11 +7,10 @@ use countersign::exit_code::ExitCode;
 use countersign::model::{Digest, ImageRef, LayoutPath, Locator, Repository, Subject};
 use countersign::observe::{examine_closely, open_signers, resolve};
 use countersign::plan::{
-    Cleaning, Desired, DiffOptions, Explanation, Failure, Name, Origin, Prune, Target, diff,
-    explain,
+    Cleaning, Desired, DiffOptions, Explanation, Name, Origin, Prune, Target, diff, explain,
 };
 use countersign::render;
-use countersign::store::{Intent, ReadStore};
+use countersign::store::{Intent, ReadStore, StoreErrorKind};
 
 use super::args::{ExplainArgs, LookArgs, OutputFormat};
 use super::context::{Context, Session};
@@ -109,18 +108,23 @@ async fn digest_of(image: &ImageRef, store: &dyn ReadStore) -> Result<Digest, Fa
     match store.resolve(&image.repository, &locator).await {
         Ok(descriptor) => Ok(descriptor.digest),
         Err(error) => {
-            let failure = Failure::from(&error);
-            let failed = Failed::new(
-                ExitCode::of_failure(&failure),
-                error.kind.code(),
-                format!("cannot explain {image}"),
-            );
-            let failed = failed.because(&error);
+            let text = format!("cannot explain {image}");
+            let failed = Failed::new(exit(error.kind), error.kind.code(), text).because(&error);
             Err(match error.kind.help() {
                 Some(help) => failed.help(help),
                 None => failed,
             })
         }
+    }
+}
+
+fn exit(kind: StoreErrorKind) -> ExitCode {
+    match kind {
+        kind if kind.is_transient() => ExitCode::Temporary,
+        StoreErrorKind::Credentials | StoreErrorKind::Forbidden | StoreErrorKind::Unauthorized => {
+            ExitCode::Permission
+        }
+        _ => ExitCode::Error,
     }
 }
 

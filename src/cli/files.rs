@@ -117,8 +117,9 @@ mod tests {
         fs::write(at("teams/.git/e.toml"), "").unwrap();
         let found = |pattern: &str| -> Vec<String> {
             let paths = DiskFiles.glob(folder.path(), pattern).unwrap();
-            let names =
-                paths.iter().map(|it| it.strip_prefix(folder.path()).unwrap().display().to_string());
+            let names = paths
+                .iter()
+                .map(|it| it.strip_prefix(folder.path()).unwrap().display().to_string());
             names.collect()
         };
         assert_eq!(found("teams/*.toml"), ["teams/a.toml", "teams/b.toml"]);

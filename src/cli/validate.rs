@@ -31,8 +31,7 @@ pub(crate) fn run(args: &ValidateArgs, context: &Context) -> Result<ExitCode, Fa
 }
 
 fn summary(args: &ValidateArgs, spec: &Spec) -> String {
-    let files: Vec<String> =
-        args.spec.file.iter().map(|file| file.display().to_string()).collect();
+    let files: Vec<String> = args.spec.file.iter().map(|file| file.display().to_string()).collect();
     let (images, signers) = (spec.desired.images.len(), spec.desired.signers.len());
     let retired = spec.desired.signers.values().filter(|it| it.retired).count();
     let elsewhere = spec
