@@ -67,7 +67,10 @@ pub(crate) async fn run(args: &ApplyArgs, context: &Context) -> Result<ExitCode,
         ask(context).await?;
     }
     let report = write(plan, &signers, &session, &outputs, context).await;
-    outputs.page(context, |style, page| render::human::report(&report, style, page))?;
+    outputs.page(context, |style, page| {
+        page.push(b'\n');
+        render::human::report(&report, style, page)
+    })?;
     if let Some(output) = outputs.report.take() {
         let run = Run {
             started,

@@ -163,7 +163,7 @@ pub(crate) struct LookArgs {
     #[arg(long, value_name = "I/N", help_heading = "Scope")]
     pub(crate) shard: Option<ShardArg>,
     /// How many images are worked on side by side
-    #[arg(long, alias = "concurrency", value_name = "N", default_value = "64", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Scope")]
+    #[arg(long, visible_alias = "concurrency", value_name = "N", default_value = "64", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Scope")]
     pub(crate) jobs: u16,
 }
 

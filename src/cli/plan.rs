@@ -26,8 +26,14 @@ pub(crate) async fn run(args: &PlanArgs, context: &Context) -> Result<ExitCode, 
     if !out.as_ref().is_some_and(Output::is_standard) {
         print(&page)?;
     }
-    if let Some(out) = out {
+    if let (Some(out), Some(path)) = (out, &args.out) {
+        let standard = out.is_standard();
         save(&plan, out)?;
+        if !standard {
+            let path = path.display();
+            let text = format!("saved to {path}; to do this and no more: countersign apply {path}");
+            context.terminal.say(&text);
+        }
     }
     Ok(if args.detailed_exitcode {
         ExitCode::of_plan_detailed(&plan)
