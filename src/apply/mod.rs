@@ -58,6 +58,9 @@ impl Stop {
 /// Whether the images of an index are in place; none while the work on them goes on.
 type Settled = watch::Receiver<Option<Result<(), ()>>>;
 
+/// Tells those who wait that a subject is done.
+type Settling = watch::Sender<Option<Result<(), ()>>>;
+
 impl Applier {
     /// Writes what `plan` says.
     ///
@@ -72,7 +75,7 @@ impl Applier {
         let writing = |plan: &TargetPlan| plan.changes.iter().any(|it| it.action().writes());
         let total = plan.targets.iter().filter(|it| writing(it)).count();
         listener.hear(&Event::Started { targets: total });
-        let mut gates = Gates::new(&plan.targets);
+        let gates = Gates::new(&plan.targets);
         let converge = Arc::new(Converge {
             applier: self.clone(),
             signers: Arc::clone(signers),
@@ -183,7 +186,7 @@ type Place = (Repository, Digest);
 
 /// Who waits for whom: the images of an index are signed before it.
 struct Gates {
-    senders: HashMap<Place, watch::Sender<Option<Result<(), ()>>>>,
+    senders: HashMap<Place, Settling>,
     depths: HashMap<Place, usize>,
 }
 
@@ -207,10 +210,7 @@ impl Gates {
         self.depths.get(&place(&plan.target)).copied().unwrap_or(0)
     }
 
-    fn of(
-        &mut self,
-        plan: &TargetPlan,
-    ) -> (Vec<Settled>, Option<watch::Sender<Option<Result<(), ()>>>>) {
+    fn of(&self, plan: &TargetPlan) -> (Vec<Settled>, Option<Settling>) {
         let waits = children(&plan.target)
             .filter_map(|child| self.senders.get(&child).map(watch::Sender::subscribe));
         (waits.collect(), self.senders.get(&place(&plan.target)).cloned())

@@ -115,8 +115,7 @@ impl Observer {
         if let Some(shard) = self.options.shard {
             resolved.targets.retain(|target| shard.holds(target));
         }
-        let everything = resolved.targets.iter().any(|it| it.prune > crate::plan::Prune::Keep);
-        let signers = open_signers(desired, &resolved.targets, everything, &self.keyring).await;
+        let signers = open_signers(desired, &resolved.targets, &self.keyring).await;
         let signers = Arc::new(signers);
         progress.total(resolved.targets.len());
         let options = self.diff_options();

@@ -1,5 +1,6 @@
 mod attacks;
 mod files;
+mod hostile;
 mod keys;
 mod language;
 mod meaning;

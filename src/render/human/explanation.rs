@@ -62,7 +62,7 @@ pub fn explanation(
 }
 
 fn write_signature(pen: &mut Pen<'_>, signature: &Explained) -> io::Result<()> {
-    let number = format!("#{}  ", signature.position + 1);
+    let number = format!("layer {}  ", signature.position);
     match &signature.counts {
         Ok(want) => {
             let text = format!("counts for {}", want.signer);

@@ -42,7 +42,7 @@ pub(super) fn of_change(change: &Change, repository: &Repository) -> Line {
         what,
         notes: Vec::new(),
     };
-    let whose = || change.signer().map_or_else(|| "(nobody's)".to_owned(), ToString::to_string);
+    let whose = || change.signer().map_or_else(|| "(unknown)".to_owned(), ToString::to_string);
     let payload = || change.payload().map(|it| format!(", payload {}", it.short()));
     match change {
         Change::Attach { want, to: None } => {

@@ -11,6 +11,3 @@ pub use explanation::explanation;
 pub use plan::{changes, plan};
 pub use report::report;
 pub use verification::verification;
-
-#[cfg(test)]
-mod tests;

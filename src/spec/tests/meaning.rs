@@ -124,7 +124,10 @@ fn keys_that_exclude_each_other_are_told() {
             "[[images]]\nreference = \"a:1\"\ntags = [\"1\"]\nexclude_tags = [\"1\"]",
             &["conflict 3", "conflict 4"],
         ),
-        ("[[images]]\nrepository = \"a\"\ntags = [\"1\"]\ndigests = [\"x\"]", &["conflict 4"]),
+        (
+            "[[images]]\nrepository = \"a\"\ntags = [\"1\"]\ndigests = [\"x\"]",
+            &["conflict 4", "digest 4"],
+        ),
         ("[[images]]\nrepository = \"a\"", &["missing_key 1"]),
         ("[[images]]\n", &["missing_key 1"]),
         (&digests, &["conflict 4"]),

@@ -1,6 +1,6 @@
 //! `[registries."…"]`. Pure.
 
-use std::net::Ipv6Addr;
+use core::net::Ipv6Addr;
 use std::num::NonZeroU32;
 
 use url::Url;
