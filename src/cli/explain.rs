@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use countersign::exit_code::ExitCode;
 use countersign::model::{Digest, ImageRef, LayoutPath, Locator, Repository, Subject};
-use countersign::observe::{examine_closely, open_signers, resolve};
+use countersign::observe::{Opening, examine_closely, open_signers, resolve};
 use countersign::plan::{
     Cleaning, Desired, DiffOptions, Explanation, Name, Origin, Prune, Target, diff, explain,
 };
@@ -86,7 +86,7 @@ async fn explanations(
     if targets.is_empty() {
         targets.push(undeclared(image, digest, args));
     }
-    let signers = open_signers(&near, &targets, true, &observer.keyring).await;
+    let signers = open_signers(&near, &targets, Opening::All, &observer.keyring).await;
     let now = observer.clock.now();
     let mut explanations = Vec::new();
     for target in targets {

@@ -18,7 +18,7 @@ pub use examine::{examine, examine_closely, place};
 pub(crate) use examine::{examine_carrier, read_carrier};
 pub use resolve::{Resolved, resolve};
 pub(crate) use signers::failure_of as key_failure;
-pub use signers::open_signers;
+pub use signers::{Opening, open_signers};
 
 use crate::keys::Keyring;
 use crate::model::{Clock, Glob, Repository};
@@ -115,7 +115,8 @@ impl Observer {
         if let Some(shard) = self.options.shard {
             resolved.targets.retain(|target| shard.holds(target));
         }
-        let signers = open_signers(desired, &resolved.targets, &self.keyring).await;
+        let signers =
+            open_signers(desired, &resolved.targets, Opening::Needed, &self.keyring).await;
         let signers = Arc::new(signers);
         progress.total(resolved.targets.len());
         let options = self.diff_options();
@@ -162,7 +163,7 @@ impl Observer {
     /// images of an index before it; with them come the entries that could not be resolved.
     pub async fn explain(&self, desired: &Desired) -> (Vec<Explanation>, Vec<Unresolved>) {
         let resolved = resolve(desired, &self.store, &self.options).await;
-        let signers = open_signers(desired, &resolved.targets, true, &self.keyring).await;
+        let signers = open_signers(desired, &resolved.targets, Opening::All, &self.keyring).await;
         let options = DiffOptions { cleaning: Cleaning::AsDeclared, ..self.diff_options() };
         let looked: Vec<(Observed, TargetPlan)> = stream::iter(resolved.targets)
             .map(|target| async {

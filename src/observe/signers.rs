@@ -6,11 +6,26 @@ use crate::keys::{KeyError, KeyErrorKind, Keyring};
 use crate::model::SignerName;
 use crate::plan::{Desired, Failure, FailureClass, Prune, SignerKey, SignerState, Signers, Target};
 
+/// Which public keys are asked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Opening {
+    /// Those of every signer.
+    All,
+    /// Those that something depends on.
+    Needed,
+}
+
 /// Gets the public keys of the signers that `targets` need; where something may be removed, of all.
 ///
 /// A signature whose signer is not known must not look like a stranger's.
-pub async fn open_signers(desired: &Desired, targets: &[Target], keyring: &Keyring) -> Signers {
-    let everything = targets.iter().any(|target| target.prune > Prune::Keep);
+pub async fn open_signers(
+    desired: &Desired,
+    targets: &[Target],
+    opening: Opening,
+    keyring: &Keyring,
+) -> Signers {
+    let everything =
+        opening == Opening::All || targets.iter().any(|target| target.prune > Prune::Keep);
     let needed: BTreeSet<&SignerName> =
         targets.iter().flat_map(|it| it.signers.iter().chain(&it.requires)).collect();
     let opening = desired.signers.iter().map(|(name, profile)| {
