@@ -9,11 +9,20 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::crypto::PublicKey;
+#[cfg(feature = "vault")]
+use crate::keys::vault;
 use crate::keys::{KeyError, KeyErrorKind, KeyReference, PasswordSource, Signer, env, file};
 use crate::model::Secret;
 
 /// Every provider of this build, plugins last. No scheme occurs twice.
-pub static PROVIDERS: &[&dyn Provider] = &[&env::Env, &file::File];
+pub static PROVIDERS: &[&dyn Provider] = &[
+    &env::Env,
+    &file::File,
+    #[cfg(feature = "vault")]
+    &vault::Vault::HASHICORP,
+    #[cfg(feature = "vault")]
+    &vault::Vault::OPENBAO,
+];
 
 /// The schemes of all providers that there are, and the features that bring them.
 const KNOWN: &[(&str, &str)] = &[

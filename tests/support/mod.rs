@@ -18,6 +18,8 @@ pub mod certificates;
 pub mod cosign;
 pub mod delay;
 pub mod docker_registry;
+pub mod fakes;
 pub mod images;
+pub mod python;
 pub mod tokens;
 pub mod tools;

@@ -1,0 +1,7 @@
+//! Key services that are not to be had as programs: real cryptography behind the documented API.
+//!
+//! Each is itself checked by the vendor's own client where one is to be had: see `tests/providers`.
+
+pub mod key;
+pub mod service;
+pub mod vault;
