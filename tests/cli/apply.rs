@@ -44,11 +44,7 @@ fn apply_makes_it_so_and_a_second_one_writes_nothing() {
     Plan: 0 to sign, 0 to resign, 0 to attach, 0 to clean, 4 kept, 0 foreign, 0 blocked
     Publishes: nothing (no log entry, no certificate)
     Fingerprint: sha256:############
-
-    oci:images
-      = 4 images as declared: 4 kept
-
-    Apply: 0 written, 0 removed, 4 kept; 4 images as declared, 0 failed
+    Nothing to do: every image is as declared.
     ");
     assert_eq!(sandbox.read("images/index.json"), index);
 }
