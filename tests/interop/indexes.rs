@@ -64,7 +64,8 @@ async fn an_unknown_child_is_blocked_and_its_index_is_not_signed() {
     scene.add("recursive = true");
     let done = scene.workshop.run_with_password(&["apply", "--yes"]);
     assert_eq!(done.code, Some(3), "{done:?}");
-    assert!(done.stdout.contains("image::unknown_type"), "{done:?}");
+    assert!(done.stdout.contains("image::child_type"), "{done:?}");
+    assert!(done.stdout.contains("image::child_blocked"), "{done:?}");
     let trust = scene.pair("release").trust();
     let known = scene.registry.reference(&format!("app@{}", scene.image.children[0].digest()));
     assert_eq!(verified(&known, &trust, &VerifyOptions::default()), [1, 1]);

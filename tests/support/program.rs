@@ -141,7 +141,9 @@ impl Plan {
             })
             .collect();
         let unresolved = self.0["unresolved"].as_array().into_iter().flatten();
-        shown.extend(unresolved.map(|it| format!("unresolved {}", it["reason"]["code"])));
+        shown.extend(
+            unresolved.map(|it| format!("unresolved {}", it["reason"]["code"].as_str().unwrap())),
+        );
         shown
     }
 
