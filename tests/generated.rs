@@ -34,7 +34,7 @@ fn check(path: &str, expected: &str) {
 struct NoEnvironment;
 
 impl Environment for NoEnvironment {
-    fn variable(&self, _: &str) -> Option<String> {
+    fn variable(&self, _: &str) -> Option<Secret<String>> {
         None
     }
 

@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use countersign::model::{Descriptor, Locator, SafeUrl, Tag};
 use countersign::store::{
-    ProcessEnvironment, ReadStore, RegistryRule, RemoteOptions, RemoteStore, RetryPolicy,
+    ProcessEnvironment, ReadStore, RegistryRule, RemoteOptions, RemoteStore, RetryPolicy, Store,
     StoreError, StoreErrorKind as Kind,
 };
-use scripted_registry::{Auth, Bearer, Clients, Options, ScriptedRegistry, Tls};
+use scripted_registry::{Auth, Bearer, Clients, Fault, Options, ScriptedRegistry, Tls};
 use tempfile::TempDir;
 
 fn options() -> RemoteOptions {
@@ -330,6 +331,30 @@ async fn who_speaks_the_wrong_protocol_is_told_what_to_write() {
     let error = resolve_by(&registry, |rule| rule.skip_tls_verify = true).await.unwrap_err();
     assert_eq!(error.kind, Kind::Tls);
     assert!(error.to_string().contains("`plain_http = true`"), "{error}");
+}
+
+#[tokio::test]
+async fn nothing_leads_from_https_to_http() {
+    let tls = Tls::new(Clients::Anyone);
+    let files = files(&tls);
+    let registry = start(Auth::Anonymous, Some(tls)).await;
+    let plain = start(Auth::Anonymous, None).await;
+    let blob = plain.put_blob("acme/api", b"blob");
+    let mut rule = RegistryRule::new(registry.host().parse().unwrap());
+    rule.ca_file = Some(files.ca.clone());
+    let mut options = options();
+    options.rules.push(rule);
+    let (repository, store) = (registry.repository("acme/api"), RemoteStore::new(options));
+    let elsewhere = format!("{}/v2/acme/api/blobs/{}", plain.origin(), blob.digest);
+    registry.on("GET", "/blobs/", 1, Fault::redirect(307, &elsewhere));
+    assert_eq!(store.blob(&repository, &blob).await.unwrap_err().kind, Kind::Redirect);
+    let location = format!("http://{}/v2/acme/api/blobs/uploads/1", registry.host());
+    let accepted =
+        Fault::Answer { status: 202, headers: vec![("location", location)], body: String::new() };
+    registry.on("POST", "/uploads/", 1, accepted);
+    let error = store.put_blob(&repository, Bytes::from_static(b"x")).await.unwrap_err();
+    assert_eq!((error.kind, plain.sent().len()), (Kind::Redirect, 0));
+    assert!(error.to_string().contains("from HTTPS to HTTP"), "{error}");
 }
 
 // Proxies -----------------------------------------------------------------------------------------------

@@ -178,6 +178,20 @@ async fn revoked_tokens_are_renewed_once() {
 }
 
 #[tokio::test]
+async fn a_401_that_asks_for_nothing_renews_the_token() {
+    let registry = bearer(Bearer::default()).await;
+    registry.put_image("a", "v1");
+    let (repository, store) = (registry.repository("a"), RemoteStore::new(quick()));
+    store.resolve(&repository, &tag("v1")).await.unwrap();
+    registry.on("HEAD", "/v2/", 1, Fault::status(401));
+    registry.forget_log();
+    store.resolve(&repository, &tag("v1")).await.unwrap();
+    let manifest = "HEAD /v2/a/manifests/v1";
+    let expected = [format!("{manifest} 401"), "GET /token 200".into(), format!("{manifest} 200")];
+    assert_eq!(registry.sent(), expected);
+}
+
+#[tokio::test]
 async fn tokens_are_as_wide_as_the_run_needs() {
     for (intent, exchanges) in [(Intent::Read, 3), (Intent::Write, 2)] {
         let registry = bearer(Bearer::default()).await;

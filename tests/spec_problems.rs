@@ -11,7 +11,7 @@ use miette::{GraphicalReportHandler, GraphicalTheme};
 struct NoEnvironment;
 
 impl Environment for NoEnvironment {
-    fn variable(&self, _: &str) -> Option<String> {
+    fn variable(&self, _: &str) -> Option<Secret<String>> {
         None
     }
 

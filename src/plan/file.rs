@@ -15,7 +15,6 @@ pub const PLAN_FORMAT: &str = "1.0";
 /// It narrows an `apply`, and never authorises one: nothing in it is written that a fresh plan of the
 /// spec does not say too.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct PlanFile {
     /// `1.0`; a reader takes every `1.x`.
     pub format_version: String,

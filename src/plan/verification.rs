@@ -75,16 +75,16 @@ fn finding(plan: &Plan, change: &Change, now: Timestamp) -> Finding {
     match change {
         Change::Blocked { .. } => Finding::Unknown,
         Change::Clean { .. } | Change::Foreign { .. } | Change::Keep { .. } => Finding::Good,
-        Change::Attach { to: None, .. } | Change::Moved(_) | Change::Sign { .. } => Finding::Fault,
-        Change::Attach { want, to: Some(found) } => due_if(serves(plan, want, found, now)),
-        Change::Resign { want, found, differences } => {
-            due_if(is_renewal(differences) && serves(plan, want, found, now))
+        Change::Attach { want, to: Some(found) } if serves(plan, want, found, now) => Finding::Due,
+        Change::Resign { want, found, differences }
+            if is_renewal(differences) && serves(plan, want, found, now) =>
+        {
+            Finding::Due
+        }
+        Change::Attach { .. } | Change::Moved(_) | Change::Resign { .. } | Change::Sign { .. } => {
+            Finding::Fault
         }
     }
-}
-
-fn due_if(serves: bool) -> Finding {
-    if serves { Finding::Due } else { Finding::Fault }
 }
 
 /// Says whether only certificates differ: the signature says what is declared.

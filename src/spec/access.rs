@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
 use crate::keys::Environment;
-use crate::model::Glob;
+use crate::model::{Glob, Secret};
 use crate::spec::code::Code;
 use crate::spec::place::{Place, SourceFile};
 use crate::spec::problem::{Problem, Problems};
@@ -49,7 +49,7 @@ impl Access<'_> {
         problems: &mut Problems,
     ) -> Option<String> {
         self.allowed(name, None, place, problems)?;
-        self.set_variable(name, place, problems)
+        self.set_variable(name, place, problems).map(|value| value.expose().clone())
     }
 
     /// The value of an environment variable that is allowed for just this pattern of registry hosts.
@@ -61,7 +61,7 @@ impl Access<'_> {
         name: &Text,
         host: &str,
         problems: &mut Problems,
-    ) -> Option<String> {
+    ) -> Option<Secret<String>> {
         self.allowed(name.value(), Some(host), &name.place, problems)?;
         self.set_variable(name.value(), &name.place, problems)
     }
@@ -91,9 +91,14 @@ impl Access<'_> {
         problems.refuse(problem.label("names an environment variable").help(help))
     }
 
-    fn set_variable(&self, name: &str, place: &Place, problems: &mut Problems) -> Option<String> {
-        let value = self.environment.variable(name).map(|value| value.expose().clone());
-        value.filter(|value| !value.is_empty()).or_else(|| {
+    fn set_variable(
+        &self,
+        name: &str,
+        place: &Place,
+        problems: &mut Problems,
+    ) -> Option<Secret<String>> {
+        let value = self.environment.variable(name).filter(|value| !value.expose().is_empty());
+        value.or_else(|| {
             let message = format!("the environment variable `{name}` is not set, or empty");
             problems.refuse(Problem::error(Code::EnvUnset, place, message).label("has no value"))
         })

@@ -26,8 +26,8 @@ const DIGEST: &str = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c
 struct Variables(BTreeMap<String, String>);
 
 impl Environment for Variables {
-    fn variable(&self, name: &str) -> Option<String> {
-        self.0.get(name).cloned()
+    fn variable(&self, name: &str) -> Option<Secret<String>> {
+        self.0.get(name).cloned().map(Secret::new)
     }
 
     fn prompt_password(&self, _: &str) -> Option<Secret<String>> {

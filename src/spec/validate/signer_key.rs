@@ -3,7 +3,7 @@
 use url::Url;
 
 use crate::crypto::PublicKey;
-use crate::keys::{KeyReference, KeySource, PasswordSource};
+use crate::keys::{KeyReference, KeySource, PROVIDERS, PasswordSource};
 use crate::spec::access::Access;
 use crate::spec::code::Code;
 use crate::spec::not_yet;
@@ -88,7 +88,7 @@ fn reference(text: &Text, access: &Access<'_>, problems: &mut Problems) -> Optio
                 return problems.refuse(wrong("`env://` needs the name of a variable", "write: key = \"env://NAME\""));
             }
             access.allowed(name, None, &text.place, problems)?;
-            Some(KeyReference::Uri { scheme, text: value.to_owned() })
+            Some(KeyReference::Uri { text: format!("env://{name}"), scheme })
         }
         "file" => problems.refuse(wrong("there are no `file://` keys", "write the path alone: key = \"cosign.key\"")),
         "http" | "https" => problems.refuse(wrong(
@@ -102,6 +102,9 @@ fn reference(text: &Text, access: &Access<'_>, problems: &mut Problems) -> Optio
         known if LATER.contains(&known) => {
             if known == "pkcs11" && value.contains("module-path") {
                 access.refuse_untrusted("`module-path`", &text.place, problems);
+            }
+            if PROVIDERS.iter().any(|it| it.scheme() == known) {
+                return Some(KeyReference::Uri { text: value.to_owned(), scheme });
             }
             not_yet::key_scheme(known, text, problems);
             None
