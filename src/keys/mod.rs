@@ -4,6 +4,8 @@ pub mod conformance;
 mod env;
 mod error;
 mod file;
+#[cfg(feature = "gitlab")]
+mod gitlab;
 #[cfg(any(
     feature = "azure-key-vault",
     feature = "gcp-kms",
@@ -13,8 +15,11 @@ mod file;
 ))]
 mod http;
 mod keyring;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
 mod local;
 pub mod memory;
+mod pair;
 mod password;
 mod provider;
 mod reference;
@@ -36,7 +41,8 @@ use async_trait::async_trait;
 
 pub use error::{KeyError, KeyErrorKind};
 pub use keyring::{KeySource, Keyring, KeyringEntry};
-pub use password::PasswordSource;
+pub use pair::KeyPair;
+pub use password::{PasswordSource, new_password};
 pub use provider::{
     Environment, OpenOptions, PROVIDERS, Provider, create, is_plugin, open, public_key,
 };

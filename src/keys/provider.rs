@@ -9,6 +9,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::crypto::PublicKey;
+#[cfg(feature = "gitlab")]
+use crate::keys::gitlab;
+#[cfg(feature = "kubernetes")]
+use crate::keys::kubernetes;
 #[cfg(feature = "vault")]
 use crate::keys::vault;
 use crate::keys::{KeyError, KeyErrorKind, KeyReference, PasswordSource, Signer, env, file};
@@ -18,6 +22,10 @@ use crate::model::Secret;
 pub static PROVIDERS: &[&dyn Provider] = &[
     &env::Env,
     &file::File,
+    #[cfg(feature = "gitlab")]
+    &gitlab::Gitlab,
+    #[cfg(feature = "kubernetes")]
+    &kubernetes::Kubernetes,
     #[cfg(feature = "vault")]
     &vault::Vault::HASHICORP,
     #[cfg(feature = "vault")]
