@@ -21,6 +21,8 @@ mod local;
 pub mod memory;
 mod pair;
 mod password;
+#[cfg(feature = "plugin")]
+mod plugin;
 mod provider;
 mod reference;
 #[cfg(any(

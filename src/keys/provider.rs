@@ -13,6 +13,8 @@ use crate::crypto::PublicKey;
 use crate::keys::gitlab;
 #[cfg(feature = "kubernetes")]
 use crate::keys::kubernetes;
+#[cfg(feature = "plugin")]
+use crate::keys::plugin;
 #[cfg(feature = "vault")]
 use crate::keys::vault;
 use crate::keys::{KeyError, KeyErrorKind, KeyReference, PasswordSource, Signer, env, file};
@@ -30,6 +32,8 @@ pub static PROVIDERS: &[&dyn Provider] = &[
     &vault::Vault::HASHICORP,
     #[cfg(feature = "vault")]
     &vault::Vault::OPENBAO,
+    #[cfg(feature = "plugin")]
+    &plugin::Plugins,
 ];
 
 /// The schemes of all providers that there are, and the features that bring them.

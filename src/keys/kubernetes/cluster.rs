@@ -67,6 +67,14 @@ impl Cluster {
         let tls = tls.map_err(|why| error(KeyErrorKind::Tls, why.0))?;
         let authorization = authorization(&context, credentials).await;
         let authorization = authorization.map_err(|why| error(KeyErrorKind::Permission, why))?;
+        // As kubectl, which then sends nothing and is told `Unauthorized`.
+        if server.scheme() == "http" && authorization.is_some() {
+            return Err(error(
+                KeyErrorKind::Permission,
+                "the server of the cluster has no TLS, so no credentials are sent to it".into(),
+            )
+            .advise("write the server as `https://…` in the kubeconfig"));
+        }
         let http = Http::new(&server, tls, TIMEOUT, options);
         let http = http.map_err(|failure| failure.at(operation, reference))?;
         Ok(Self { http, server, authorization })
