@@ -23,8 +23,9 @@ pub use signers::{Opening, open_signers};
 use crate::keys::Keyring;
 use crate::model::{Clock, Glob, Repository};
 use crate::plan::{
-    Cleaning, Desired, DiffOptions, Explanation, Failure, Observed, Plan, SignerFingerprints,
-    Signers, Target, TargetPlan, Unresolved, diff, explain, hold_parents, signer_warnings,
+    Change, Cleaning, Desired, DiffOptions, Explanation, Failure, Observed, Plan,
+    SignerFingerprints, Signers, Target, TargetPlan, Unresolved, diff, explain, hold_parents,
+    signer_warnings,
 };
 use crate::store::{ReadStore, StoreError};
 
@@ -201,8 +202,20 @@ fn plan_target(
         Observed::Read { carrier, .. } => carrier.clone(),
         Observed::Missing | Observed::Unreadable(_) => None,
     };
-    let changes = diff(target, observed, signers, options);
+    let mut changes = diff(target, observed, signers, options);
+    slim(&mut changes);
     TargetPlan { target: Arc::clone(target), carrier, changes }
+}
+
+/// Lets go of what nothing asks for later: a fleet of 100,000 images is held as one plan.
+fn slim(changes: &mut Vec<Change>) {
+    for change in changes.iter_mut() {
+        if let Change::Keep { found, .. } = change {
+            // What is kept says what is wanted.
+            found.claim = None;
+        }
+    }
+    changes.shrink_to_fit();
 }
 
 fn fingerprints(signers: &Signers) -> BTreeMap<crate::model::SignerName, SignerFingerprints> {
