@@ -49,7 +49,7 @@ enum Disturbance {
     Writer {
         moment: usize,
         digest: Digest,
-        theirs: (Addition, Vec<u8>),
+        theirs: Box<(Addition, Vec<u8>)>,
         /// Whether they came.
         came: Arc<AtomicBool>,
     },
@@ -114,7 +114,7 @@ impl Elsewhere {
             && number == *moment
         {
             let _turn = self.turn.write().await;
-            append(&self.remote, &self.there(&repository(0)), digest, theirs.clone()).await;
+            append(&self.remote, &self.there(&repository(0)), digest, *theirs.clone()).await;
             came.store(true, Ordering::SeqCst);
         }
     }
@@ -416,7 +416,7 @@ fn writers_do_not_lose_each_others_signatures() {
             spelling: world::Spelling::Exact,
             shared_signatures: false,
         };
-        let theirs = addition(&left, "somebody.example/else", &digest);
+        let theirs = Box::new(addition(&left, "somebody.example/else", &digest));
         let text = theirs.0.annotations.values().next().unwrap().clone();
         let undeclared = scenario.entries.iter().any(|entry| entry.prune == Prune::Undeclared);
         let came = Arc::new(AtomicBool::new(false));
