@@ -14,4 +14,8 @@ pub mod render;
 pub mod report;
 pub mod spec;
 pub mod store;
+#[cfg_attr(
+    not(feature = "all-providers"),
+    allow(dead_code, reason = "some parts serve some providers only")
+)]
 mod wire;

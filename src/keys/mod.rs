@@ -13,6 +13,10 @@ mod gitlab;
     feature = "kubernetes",
     feature = "vault"
 ))]
+#[cfg_attr(
+    not(feature = "all-providers"),
+    allow(dead_code, reason = "some parts serve some providers only")
+)]
 mod http;
 mod keyring;
 #[cfg(feature = "kubernetes")]

@@ -70,7 +70,8 @@ impl Provider for Plugins {
         }
         let method = json!({ "methodName": "defaultAlgorithm", "defaultAlgorithm": {} });
         let answer = plugin.call("create", method, Hash::Sha256, b"").await?;
-        let algorithm = answer["defaultAlgorithm"]["defaultAlgorithm"].as_str();
+        let algorithm =
+            answer.pointer("/defaultAlgorithm/defaultAlgorithm").and_then(Value::as_str);
         let algorithm = algorithm.ok_or_else(|| plugin.malformed("create"))?;
         let deadline = plugin.deadline();
         let method = json!({
@@ -78,7 +79,7 @@ impl Provider for Plugins {
             "createKey": { "ctxDeadline": deadline, "algorithm": algorithm },
         });
         let answer = plugin.call("create", method, Hash::Sha256, b"").await?;
-        plugin.key_in("create", &answer["createKey"])
+        plugin.key_in("create", answer.get("createKey"))
     }
 }
 
@@ -199,11 +200,16 @@ impl Plugin {
             "publicKey": { "publicKeyOptions": { "rpcOptions": {} } },
         });
         let answer = self.call(operation, method, Hash::Sha256, b"").await?;
-        self.key_in(operation, &answer["publicKey"])
+        self.key_in(operation, answer.get("publicKey"))
     }
 
-    fn key_in(&self, operation: &'static str, answer: &Value) -> Result<PublicKey, KeyError> {
-        let pem = answer["publicKeyPEM"].as_str().and_then(|it| STANDARD.decode(it).ok());
+    fn key_in(
+        &self,
+        operation: &'static str,
+        answer: Option<&Value>,
+    ) -> Result<PublicKey, KeyError> {
+        let pem = answer.and_then(|it| it.get("publicKeyPEM")?.as_str());
+        let pem = pem.and_then(|it| STANDARD.decode(it).ok());
         let pem = pem.and_then(|it| String::from_utf8(it).ok());
         let pem = pem.ok_or_else(|| self.malformed(operation))?;
         PublicKey::from_pem(&pem).map_err(|error| {
@@ -230,7 +236,7 @@ impl RemoteKey for Plugin {
             } },
         });
         let answer = self.call("sign with", method, hash, message).await?;
-        let signature = answer["signMessage"]["signature"].as_str();
+        let signature = answer.pointer("/signMessage/signature").and_then(Value::as_str);
         let signature = signature.ok_or_else(|| self.malformed("sign with"))?;
         SignatureBytes::from_base64(signature).map_err(|_| self.malformed("sign with"))
     }

@@ -76,6 +76,10 @@ impl KeyReference {
     }
 
     /// The whole reference, for the provider that takes it apart. It may hold a PIN: it is not for messages.
+    #[cfg_attr(
+        not(feature = "all-providers"),
+        allow(dead_code, reason = "files and variables do not need it")
+    )]
     pub(super) fn text(&self) -> &str {
         match self {
             Self::File(path) => path.to_str().unwrap_or_default(),

@@ -101,7 +101,7 @@ async fn talk(child: &mut Child, input: &[u8]) -> Result<Output, ProgramError> {
 
 async fn read(pipe: impl tokio::io::AsyncRead + Unpin) -> Result<Zeroizing<Vec<u8>>, ProgramError> {
     let mut content = Zeroizing::default();
-    let length = pipe.take(LARGEST_OUTPUT + 1).read_to_end(&mut *content).await?;
+    let length = pipe.take(LARGEST_OUTPUT + 1).read_to_end(&mut content).await?;
     let fits = u64::try_from(length).is_ok_and(|it| it <= LARGEST_OUTPUT);
     if fits { Ok(content) } else { Err(ProgramError::TooMuch) }
 }

@@ -46,10 +46,10 @@ pub(super) async fn run(
             hint.map_or(String::new(), |it| format!(": {it}"))
         ))
     })?;
-    let mut spec = json!({ "interactive": false });
-    if exec.wants_cluster {
-        spec["cluster"] = json!({ "server": context.server });
-    }
+    let spec = match exec.wants_cluster {
+        true => json!({ "interactive": false, "cluster": { "server": context.server } }),
+        false => json!({ "interactive": false }),
+    };
     let asked = json!({ "apiVersion": exec.api_version, "kind": "ExecCredential", "spec": spec });
     let own = exec.variables.iter().map(|(name, value)| (name.into(), value.into()));
     let told = ("KUBERNETES_EXEC_INFO".into(), asked.to_string().into());
