@@ -21,7 +21,10 @@ use super::{ALGORITHMS, fixture, opened, options, reference, told};
 const KEY: &str = "k8s://signing/release";
 
 /// A kubeconfig for the cluster with this user, in a folder of its own.
-fn kubeconfig(cluster: &Service<Kubernetes>, user: &str) -> (TempDir, MemoryEnvironment) {
+pub(super) fn kubeconfig(
+    cluster: &Service<Kubernetes>,
+    user: &str,
+) -> (TempDir, MemoryEnvironment) {
     let folder = tempfile::tempdir().unwrap();
     let text = format!(
         "apiVersion: v1\nkind: Config\ncurrent-context: test\ncontexts:\n- name: test\n  context: {{cluster: test, user: me}}\nclusters:\n- name: test\n  cluster: {{server: '{}', certificate-authority: ca.pem}}\nusers:\n- name: me\n  user: {user}\n",

@@ -19,6 +19,8 @@ mod kubernetes;
 mod pages;
 #[cfg(all(unix, feature = "plugin"))]
 mod plugin;
+#[cfg(all(feature = "cli", feature = "gitlab", feature = "kubernetes", feature = "vault"))]
+mod together;
 #[cfg(feature = "vault")]
 mod vault;
 
