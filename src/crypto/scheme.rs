@@ -60,6 +60,16 @@ impl Hash {
             Self::Sha512 => "sha512",
         }
     }
+
+    /// The digest of `message`: 32, 48 or 64 bytes. What a service that holds a key is asked to sign.
+    pub fn digest(self, message: &[u8]) -> Vec<u8> {
+        let algorithm = match self {
+            Self::Sha256 => &aws_lc_rs::digest::SHA256,
+            Self::Sha384 => &aws_lc_rs::digest::SHA384,
+            Self::Sha512 => &aws_lc_rs::digest::SHA512,
+        };
+        aws_lc_rs::digest::digest(algorithm, message).as_ref().to_vec()
+    }
 }
 
 impl fmt::Display for Hash {

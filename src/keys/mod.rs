@@ -1,5 +1,7 @@
 //! Signers: whatever holds a private key, behind one trait.
 
+#[cfg(feature = "pkcs11")]
+mod checked;
 pub mod conformance;
 mod env;
 mod error;
@@ -8,6 +10,8 @@ mod keyring;
 mod local;
 pub mod memory;
 mod password;
+#[cfg(feature = "pkcs11")]
+mod pkcs11;
 mod provider;
 
 use std::fmt;

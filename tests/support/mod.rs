@@ -15,9 +15,11 @@
 
 pub mod background;
 pub mod certificates;
+pub mod child;
 pub mod cosign;
 pub mod delay;
 pub mod docker_registry;
 pub mod images;
+pub mod judge;
 pub mod tokens;
 pub mod tools;

@@ -1,0 +1,143 @@
+//! Keys in hardware tokens and HSMs, behind a PKCS#11 library: `pkcs11:token=LABEL;object=LABEL?module-path=FILE`.
+//!
+//! The library is loaded into this process. Each key has one session, and a thread for it, so one signature is made
+//! at a time. Source: PKCS#11 2.40, RFC 7512, cosign's `pkg/cosign/pkcs11key`.
+
+mod public_key;
+mod reference;
+mod token;
+
+use std::path::PathBuf;
+use std::sync::{Arc, mpsc};
+
+use async_trait::async_trait;
+use tokio::sync::oneshot;
+
+use crate::crypto::{Hash, KeyAlgorithm, PublicKey, SignatureBytes};
+use crate::keys::checked::checked;
+use crate::keys::file::read;
+use crate::keys::password::password;
+use crate::keys::pkcs11::reference::Reference;
+use crate::keys::pkcs11::token::{Job, Request};
+use crate::keys::{
+    KeyError, KeyErrorKind, KeyReference, OpenOptions, PasswordSource, Provider, Signed, Signer,
+};
+use crate::model::Secret;
+
+/// The provider of `pkcs11:…`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pkcs11;
+
+const MODULE: &str = "COSIGN_PKCS11_MODULE_PATH";
+const PIN: &str = "COSIGN_PKCS11_PIN";
+
+#[async_trait]
+impl Provider for Pkcs11 {
+    fn scheme(&self) -> &'static str {
+        "pkcs11"
+    }
+
+    async fn open(
+        &self,
+        reference: &KeyReference,
+        options: &OpenOptions,
+    ) -> Result<Arc<dyn Signer>, KeyError> {
+        let key: Arc<str> = reference.to_string().into();
+        let wrong = |kind, why: String| KeyError::new("open", &key, kind).because(why);
+        let KeyReference::Uri { text, .. } = reference else {
+            return Err(wrong(KeyErrorKind::Unsupported, "this is no `pkcs11:` reference".into()));
+        };
+        let reference = Reference::parse(text).map_err(|why| {
+            wrong(KeyErrorKind::Malformed, why)
+                .advise("write `pkcs11:token=LABEL;object=LABEL?module-path=/usr/lib/module.so`")
+        })?;
+        let environment = &options.environment;
+        let module = reference.module.clone().or_else(|| {
+            let path = environment.variable(MODULE)?;
+            Some(PathBuf::from(path.expose())).filter(|it| !it.as_os_str().is_empty())
+        });
+        let module = module.ok_or_else(|| {
+            wrong(KeyErrorKind::NotFound, "no PKCS#11 library is named".into())
+                .advise(format!("add `?module-path=/usr/lib/…/module.so`, or set {MODULE}"))
+        })?;
+        let pin = pin(&key, &reference, options).await?;
+        let environment = Arc::clone(environment);
+        let request = Request { key: Arc::clone(&key), reference, module, pin, environment };
+        let (public_key, jobs) = token::start(request).await?;
+        Ok(Arc::new(TokenSigner { key, public_key, jobs }))
+    }
+}
+
+/// The PIN, where something other than a terminal has it.
+async fn pin(
+    key: &str,
+    reference: &Reference,
+    options: &OpenOptions,
+) -> Result<Option<Secret<String>>, KeyError> {
+    if reference.pin.is_some() {
+        return Ok(reference.pin.clone());
+    }
+    if let Some(path) = &reference.pin_file {
+        let text = read("read the PIN file of", key, path).await?;
+        let line = text.expose().trim_end_matches(['\n', '\r']).to_owned();
+        return Ok(Some(Secret::new(line)));
+    }
+    if options.password != PasswordSource::Default {
+        return password(key, options).await.map(Some);
+    }
+    Ok(options.environment.variable(PIN))
+}
+
+/// A private key on a token.
+#[derive(Debug)]
+struct TokenSigner {
+    key: Arc<str>,
+    public_key: PublicKey,
+    jobs: mpsc::Sender<Job>,
+}
+
+#[async_trait]
+impl Signer for TokenSigner {
+    fn public_key(&self) -> Option<&PublicKey> {
+        Some(&self.public_key)
+    }
+
+    #[tracing::instrument(name = "key.sign", skip_all, fields(key = %self.key), err(level = "debug"))]
+    async fn sign(&self, message: &[u8], hash: Hash) -> Result<Signed, KeyError> {
+        let digest = hash.digest(message);
+        let is_rsa = matches!(self.public_key.algorithm(), KeyAlgorithm::Rsa(_));
+        let input = if is_rsa { [digest_info(hash), &digest].concat() } else { digest };
+        let (answer, answered) = oneshot::channel();
+        let gone = |_| {
+            KeyError::new("sign with", &self.key, KeyErrorKind::Unavailable)
+                .because("the session on the token has ended")
+        };
+        self.jobs.send(Job { input, answer }).map_err(|_| gone(()))?;
+        let bytes = answered.await.map_err(|_| gone(()))??;
+        let signature = if is_rsa {
+            SignatureBytes::new(bytes)
+        } else {
+            SignatureBytes::from_halves(&bytes).map_err(|error| {
+                KeyError::new("sign with", &self.key, KeyErrorKind::Malformed).because(error)
+            })?
+        };
+        checked(&self.key, &self.public_key, message, hash, signature)
+    }
+}
+
+/// What stands before a digest in PKCS#1 v1.5: `CKM_RSA_PKCS` pads, but names no hash.
+///
+/// Source: RFC 8017 §9.2, note 1.
+fn digest_info(hash: Hash) -> &'static [u8] {
+    match hash {
+        Hash::Sha256 => {
+            b"\x30\x31\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00\x04\x20"
+        }
+        Hash::Sha384 => {
+            b"\x30\x41\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x02\x05\x00\x04\x30"
+        }
+        Hash::Sha512 => {
+            b"\x30\x51\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x03\x05\x00\x04\x40"
+        }
+    }
+}
