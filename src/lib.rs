@@ -12,3 +12,4 @@ pub mod plan;
 pub mod report;
 pub mod spec;
 pub mod store;
+mod wire;

@@ -10,6 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["crypto"],
     &["payload"],
     &["plan"],
+    &["wire"],
     &["store", "keys"],
     &["spec"],
     &["report", "disk"],

@@ -1,6 +1,12 @@
 //! `pkcs11:` keys on the tokens of SoftHSM.
 #![cfg(feature = "pkcs11")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests"
+)]
 
 mod support;
 
@@ -14,6 +20,7 @@ use countersign::keys::{
     KeyError, KeyErrorKind, KeyReference, OpenOptions, PasswordSource, Signer, conformance, open,
 };
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::Attribute;
 use cryptoki::session::UserType;
@@ -69,7 +76,11 @@ impl Hsm {
 
     fn generate(&self, slot: Slot, label: &str, id: u8, kind: Kind, sign: Attribute) {
         let session = self.0.open_rw_session(slot).unwrap();
-        session.login(UserType::User, Some(&AuthPin::from(PIN.to_owned()))).unwrap();
+        // All sessions of a process are logged in together.
+        match session.login(UserType::User, Some(&AuthPin::from(PIN.to_owned()))) {
+            Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => {}
+            Err(error) => panic!("{error}"),
+        }
         let (mechanism, mut public) = match kind {
             Kind::Curve(oid) => (Mechanism::EccKeyPairGen, vec![Attribute::EcParams(oid.to_vec())]),
             Kind::Rsa(bits) => (
@@ -93,7 +104,7 @@ enum Kind {
 }
 
 fn options(environment: MemoryEnvironment) -> OpenOptions {
-    OpenOptions { password: PasswordSource::Default, environment: Arc::new(environment) }
+    OpenOptions::new(Arc::new(environment))
 }
 
 fn module() -> String {
@@ -102,7 +113,7 @@ fn module() -> String {
 
 async fn opened(rest: &str, options: &OpenOptions) -> Result<Arc<dyn Signer>, KeyError> {
     let text = format!("pkcs11:{rest}");
-    open(&KeyReference::parse(&text, Path::new("")).unwrap(), options).await
+    open(&KeyReference::parse(&text, Path::new(""))?, options).await
 }
 
 #[tokio::test]
@@ -181,10 +192,7 @@ async fn the_pin_comes_from_reference_file_variable_or_terminal() {
         let signer = opened(&text, &options(environment)).await.unwrap();
         assert!(!format!("{signer:?}").contains(PIN));
     }
-    let named = OpenOptions {
-        password: PasswordSource::File(file),
-        environment: Arc::new(MemoryEnvironment::default()),
-    };
+    let named = options(MemoryEnvironment::default()).with_password(PasswordSource::File(file));
     opened(&reference, &named).await.unwrap();
 }
 

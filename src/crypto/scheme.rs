@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 
 /// The algorithm of a key: everything that cosign takes, and nothing weaker.
@@ -61,14 +62,14 @@ impl Hash {
         }
     }
 
-    /// The digest of `message`: 32, 48 or 64 bytes. What a service that holds a key is asked to sign.
+    /// The hash of `message`: 32, 48 or 64 bytes.
     pub fn digest(self, message: &[u8]) -> Vec<u8> {
         let algorithm = match self {
-            Self::Sha256 => &aws_lc_rs::digest::SHA256,
-            Self::Sha384 => &aws_lc_rs::digest::SHA384,
-            Self::Sha512 => &aws_lc_rs::digest::SHA512,
+            Self::Sha256 => &digest::SHA256,
+            Self::Sha384 => &digest::SHA384,
+            Self::Sha512 => &digest::SHA512,
         };
-        aws_lc_rs::digest::digest(algorithm, message).as_ref().to_vec()
+        digest::digest(algorithm, message).as_ref().to_vec()
     }
 }
 

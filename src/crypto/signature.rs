@@ -5,7 +5,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use der::Encode as _;
-use der::asn1::UintRef;
+use der::asn1::{SequenceOf, UintRef};
 
 /// A raw signature: ASN.1 DER for ECDSA, PKCS#1 v1.5 for RSA, 64 bytes for Ed25519.
 #[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -30,21 +30,25 @@ impl SignatureBytes {
         STANDARD.decode(compact).map(Self).map_err(|_| SignatureError::NotBase64)
     }
 
-    /// Takes an ECDSA signature as two numbers of the same width, `r` then `s`: how JWS and PKCS#11 write it.
+    /// Reads an ECDSA signature as tokens and Azure give it: r and s side by side, of the same width.
+    ///
+    /// Source: IEEE P1363, RFC 7518 §3.4. Becomes ASN.1 DER, with as few bytes as it takes.
     ///
     /// # Errors
     ///
-    /// When the bytes have no two halves.
-    pub fn from_halves(bytes: &[u8]) -> Result<Self, SignatureError> {
+    /// When there are no two halves, or one of them is zero.
+    pub fn from_fixed_width(bytes: &[u8]) -> Result<Self, SignatureError> {
         let (r, s) = bytes.split_at(bytes.len() / 2);
-        if r.is_empty() || r.len() != s.len() {
-            return Err(SignatureError::NoHalves(bytes.len()));
+        let is_zero = |half: &[u8]| half.iter().all(|byte| *byte == 0);
+        if r.len() != s.len() || is_zero(r) || is_zero(s) {
+            return Err(SignatureError::NotFixedWidth);
         }
-        // DER wants no zeros before a number, but one before a number whose first bit is set.
-        let encoded = UintRef::new(r)
-            .and_then(|r| UintRef::new(s).map(|s| [r, s]))
-            .and_then(|numbers| numbers.to_der());
-        encoded.map(Self).map_err(|_| SignatureError::NoHalves(bytes.len()))
+        let number = |half| UintRef::new(half).map_err(|_| SignatureError::NotFixedWidth);
+        let mut pair = SequenceOf::<UintRef<'_>, 2>::new();
+        for half in [r, s] {
+            pair.add(number(half)?).map_err(|_| SignatureError::NotFixedWidth)?;
+        }
+        pair.to_der().map(Self).map_err(|_| SignatureError::NotFixedWidth)
     }
 
     /// Standard base64 with padding, as it stands in an annotation.
@@ -73,9 +77,9 @@ pub enum SignatureError {
     /// It is no base64: perhaps the raw bytes of `openssl dgst`.
     #[error("the signature is not base64")]
     NotBase64,
-    /// Of this many bytes there are no two numbers of the same width.
-    #[error("a signature of {0} bytes has no two halves")]
-    NoHalves(usize),
+    /// It is not r and s side by side.
+    #[error("the signature is not two numbers of the same width")]
+    NotFixedWidth,
 }
 
 #[cfg(test)]
@@ -83,20 +87,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_halves_become_der() {
-        for (halves, der) in [
-            (vec![1, 2], vec![0x30, 6, 2, 1, 1, 2, 1, 2]),
-            // A zero before a first bit that is set; none before another number.
-            (vec![0, 0x80, 0, 0x7f], vec![0x30, 7, 2, 2, 0, 0x80, 2, 1, 0x7f]),
-            (vec![0, 0, 0, 1], vec![0x30, 6, 2, 1, 0, 2, 1, 1]),
-        ] {
-            assert_eq!(SignatureBytes::from_halves(&halves).unwrap().as_bytes(), der);
-        }
-        // P-521: the length of the sequence takes two bytes.
-        let long = SignatureBytes::from_halves(&[0xff; 132]).unwrap();
-        assert_eq!(long.as_bytes()[..6], [0x30, 0x81, 138, 2, 67, 0]);
-        for wrong in [vec![], vec![1, 2, 3]] {
-            assert!(SignatureBytes::from_halves(&wrong).is_err());
+    fn halves_become_numbers_without_leading_zeros() {
+        let fixed = |bytes: &[u8]| SignatureBytes::from_fixed_width(bytes).map(|it| it.0);
+        assert_eq!(fixed(&[0, 1, 0, 2]), Ok(vec![0x30, 6, 2, 1, 1, 2, 1, 2]));
+        // A first bit that is set would make it negative.
+        assert_eq!(fixed(&[0x80, 0x7f]), Ok(vec![0x30, 7, 2, 2, 0, 0x80, 2, 1, 0x7f]));
+        let p521 = fixed(&[0xff; 132]).unwrap();
+        assert_eq!(p521[..3], [0x30, 0x81, 138]);
+        for wrong in [&[][..], &[1], &[1, 2, 3], &[0, 0, 1, 1], &[1, 0]] {
+            assert_eq!(fixed(wrong), Err(SignatureError::NotFixedWidth), "{wrong:?}");
         }
     }
 }

@@ -16,8 +16,16 @@ pub(super) struct Env;
 
 #[async_trait]
 impl Provider for Env {
+    fn name(&self) -> &'static str {
+        "env"
+    }
+
     fn scheme(&self) -> &'static str {
         "env"
+    }
+
+    fn refuses(&self, reference: &str) -> Option<(&'static str, &'static str)> {
+        (reference == "env://").then_some(("the variable has no name", "write `env://NAME`"))
     }
 
     async fn open(

@@ -24,6 +24,10 @@ pub struct KeyError {
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum KeyErrorKind {
+    /// The key is there, and is disabled or to be destroyed.
+    Disabled,
+    /// A key is to be created, and there is one already. None is ever overwritten.
+    Exists,
     /// The bytes are no key of a form that is taken.
     Malformed,
     /// The password is missing.
@@ -36,6 +40,8 @@ pub enum KeyErrorKind {
     Unavailable,
     /// The provider is limiting requests: try again.
     Throttled,
+    /// TLS with the provider cannot be set up, or its certificate is not trusted.
+    Tls,
     /// The reference, algorithm or provider is not taken.
     Unsupported,
     /// The password is wrong.
@@ -80,12 +86,15 @@ impl KeyErrorKind {
     /// The stable code: `key::wrong_password`.
     pub fn code(self) -> &'static str {
         match self {
+            Self::Disabled => "key::disabled",
+            Self::Exists => "key::exists",
             Self::Malformed => "key::malformed",
             Self::Mismatch => "key::mismatch",
             Self::NoPassword => "key::no_password",
             Self::NotFound => "key::not_found",
             Self::Permission => "key::permission",
             Self::Throttled => "key::throttled",
+            Self::Tls => "key::tls",
             Self::Unavailable => "key::unavailable",
             Self::Unsupported => "key::unsupported",
             Self::WrongPassword => "key::wrong_password",
@@ -94,6 +103,8 @@ impl KeyErrorKind {
 
     fn help(self) -> Option<&'static str> {
         match self {
+            Self::Disabled => Some("enable the key where it lives, or declare another"),
+            Self::Exists => Some("choose another name, or delete the old key first"),
             Self::Mismatch => {
                 Some("declare the `public_key` that belongs to `key`, or the other key")
             }

@@ -21,6 +21,10 @@ pub(super) struct File;
 
 #[async_trait]
 impl Provider for File {
+    fn name(&self) -> &'static str {
+        "file"
+    }
+
     fn scheme(&self) -> &'static str {
         "file"
     }

@@ -1,9 +1,12 @@
 //! The signers of a run: each key is opened at most once.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
@@ -47,6 +50,7 @@ pub struct Keyring {
     slots: BTreeMap<SignerName, Slot>,
     environment: Arc<dyn Environment>,
     opens: AtomicUsize,
+    patience: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -74,7 +78,13 @@ impl Keyring {
             slots: slots.collect(),
             environment: Arc::new(OneQuestionAtATime::of(environment)),
             opens: AtomicUsize::new(0),
+            patience: None,
         }
+    }
+
+    /// The same with another patience than that of [`OpenOptions`] towards services that fail or limit.
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience: Some(patience), ..self }
     }
 
     /// The same with one more signer, which is open already.
@@ -149,7 +159,11 @@ impl Keyring {
     ) -> Result<Arc<dyn Signer>, Arc<KeyError>> {
         self.opens.fetch_add(1, Ordering::Relaxed);
         let options =
-            OpenOptions { password: password.clone(), environment: Arc::clone(&self.environment) };
+            OpenOptions::new(Arc::clone(&self.environment)).with_password(password.clone());
+        let options = match self.patience {
+            Some(patience) => options.with_patience(patience),
+            None => options,
+        };
         let signer = provider::open(reference, &options).await.map_err(Arc::new)?;
         match (declared, signer.public_key()) {
             (Some(declared), Some(found)) if declared != found => {
@@ -203,6 +217,14 @@ impl Environment for OneQuestionAtATime {
     fn prompt_password(&self, prompt: &str) -> Option<Secret<String>> {
         let _turn = self.terminal.lock().unwrap_or_else(PoisonError::into_inner);
         self.inner.prompt_password(prompt)
+    }
+
+    fn home_folder(&self) -> Option<PathBuf> {
+        self.inner.home_folder()
+    }
+
+    fn child_variables(&self) -> Option<Vec<(OsString, OsString)>> {
+        self.inner.child_variables()
     }
 }
 

@@ -1,6 +1,7 @@
 //! A signer and an environment for tests, benches and examples. NO SECURITY: anybody can make the same keys.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -110,6 +111,11 @@ impl Environment for MemoryEnvironment {
     fn prompt_password(&self, prompt: &str) -> Option<Secret<String>> {
         self.prompts.lock().unwrap_or_else(PoisonError::into_inner).push(prompt.to_owned());
         self.answer.clone()
+    }
+
+    fn child_variables(&self) -> Option<Vec<(OsString, OsString)>> {
+        let pairs = self.variables.iter();
+        Some(pairs.map(|(name, value)| (name.into(), value.expose().into())).collect())
     }
 }
 

@@ -1,11 +1,25 @@
 //! Signers: whatever holds a private key, behind one trait.
 
-#[cfg(feature = "pkcs11")]
-mod checked;
+#[cfg(feature = "aws-kms")]
+mod aws_kms;
+#[cfg(feature = "azure-key-vault")]
+mod azure_key_vault;
+#[cfg(any(feature = "azure-key-vault", feature = "gcp-kms"))]
+mod bearer;
 pub mod conformance;
 mod env;
 mod error;
 mod file;
+#[cfg(feature = "gcp-kms")]
+mod gcp_kms;
+#[cfg(any(
+    feature = "azure-key-vault",
+    feature = "gcp-kms",
+    feature = "gitlab",
+    feature = "kubernetes",
+    feature = "vault"
+))]
+mod http;
 mod keyring;
 mod local;
 pub mod memory;
@@ -13,6 +27,16 @@ mod password;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
 mod provider;
+mod reference;
+#[cfg(any(
+    feature = "aws-kms",
+    feature = "azure-key-vault",
+    feature = "gcp-kms",
+    feature = "pkcs11",
+    feature = "plugin",
+    feature = "vault"
+))]
+mod remote;
 
 use std::fmt;
 
@@ -21,7 +45,10 @@ use async_trait::async_trait;
 pub use error::{KeyError, KeyErrorKind};
 pub use keyring::{KeySource, Keyring, KeyringEntry};
 pub use password::PasswordSource;
-pub use provider::{Environment, KeyReference, OpenOptions, PROVIDERS, Provider, open};
+pub use provider::{
+    Environment, OpenOptions, PROVIDERS, Provider, create, is_plugin, open, public_key,
+};
+pub use reference::KeyReference;
 
 use crate::crypto::{Certificate, Chain, Hash, PublicKey, SignatureBytes};
 

@@ -13,14 +13,14 @@ use std::sync::{Arc, mpsc};
 use async_trait::async_trait;
 use tokio::sync::oneshot;
 
-use crate::crypto::{Hash, KeyAlgorithm, PublicKey, SignatureBytes};
-use crate::keys::checked::checked;
+use crate::crypto::{Hash, KeyAlgorithm, SignatureBytes};
 use crate::keys::file::read;
 use crate::keys::password::password;
 use crate::keys::pkcs11::reference::Reference;
 use crate::keys::pkcs11::token::{Job, Request};
+use crate::keys::remote::{RemoteKey, RemoteSigner};
 use crate::keys::{
-    KeyError, KeyErrorKind, KeyReference, OpenOptions, PasswordSource, Provider, Signed, Signer,
+    KeyError, KeyErrorKind, KeyReference, OpenOptions, PasswordSource, Provider, Signer,
 };
 use crate::model::Secret;
 
@@ -28,13 +28,22 @@ use crate::model::Secret;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pkcs11;
 
+const FORM: &str = "write `pkcs11:token=LABEL;object=LABEL?module-path=/usr/lib/module.so`";
 const MODULE: &str = "COSIGN_PKCS11_MODULE_PATH";
 const PIN: &str = "COSIGN_PKCS11_PIN";
 
 #[async_trait]
 impl Provider for Pkcs11 {
+    fn name(&self) -> &'static str {
+        "pkcs11"
+    }
+
     fn scheme(&self) -> &'static str {
         "pkcs11"
+    }
+
+    fn refuses(&self, reference: &str) -> Option<(&'static str, &'static str)> {
+        Reference::parse(reference).err().map(|why| (why, FORM))
     }
 
     async fn open(
@@ -44,27 +53,23 @@ impl Provider for Pkcs11 {
     ) -> Result<Arc<dyn Signer>, KeyError> {
         let key: Arc<str> = reference.to_string().into();
         let wrong = |kind, why: String| KeyError::new("open", &key, kind).because(why);
-        let KeyReference::Uri { text, .. } = reference else {
-            return Err(wrong(KeyErrorKind::Unsupported, "this is no `pkcs11:` reference".into()));
-        };
-        let reference = Reference::parse(text).map_err(|why| {
-            wrong(KeyErrorKind::Malformed, why)
-                .advise("write `pkcs11:token=LABEL;object=LABEL?module-path=/usr/lib/module.so`")
-        })?;
-        let environment = &options.environment;
-        let module = reference.module.clone().or_else(|| {
-            let path = environment.variable(MODULE)?;
-            Some(PathBuf::from(path.expose())).filter(|it| !it.as_os_str().is_empty())
-        });
+        let reference = Reference::parse(reference.text())
+            .map_err(|why| wrong(KeyErrorKind::Malformed, why.into()).advise(FORM))?;
+        let module = reference
+            .module
+            .clone()
+            .or_else(|| options.variable(MODULE).map(|path| PathBuf::from(path.expose())));
         let module = module.ok_or_else(|| {
             wrong(KeyErrorKind::NotFound, "no PKCS#11 library is named".into())
                 .advise(format!("add `?module-path=/usr/lib/…/module.so`, or set {MODULE}"))
         })?;
         let pin = pin(&key, &reference, options).await?;
-        let environment = Arc::clone(environment);
+        let environment = Arc::clone(&options.environment);
         let request = Request { key: Arc::clone(&key), reference, module, pin, environment };
         let (public_key, jobs) = token::start(request).await?;
-        Ok(Arc::new(TokenSigner { key, public_key, jobs }))
+        let is_rsa = matches!(public_key.algorithm(), KeyAlgorithm::Rsa(_));
+        let token_key = TokenKey { key: Arc::clone(&key), jobs, is_rsa };
+        Ok(Arc::new(RemoteSigner::new(key, public_key, Hash::ALL, token_key)))
     }
 }
 
@@ -85,43 +90,35 @@ async fn pin(
     if options.password != PasswordSource::Default {
         return password(key, options).await.map(Some);
     }
-    Ok(options.environment.variable(PIN))
+    Ok(options.variable(PIN))
 }
 
 /// A private key on a token.
 #[derive(Debug)]
-struct TokenSigner {
+struct TokenKey {
     key: Arc<str>,
-    public_key: PublicKey,
     jobs: mpsc::Sender<Job>,
+    is_rsa: bool,
 }
 
 #[async_trait]
-impl Signer for TokenSigner {
-    fn public_key(&self) -> Option<&PublicKey> {
-        Some(&self.public_key)
-    }
-
-    #[tracing::instrument(name = "key.sign", skip_all, fields(key = %self.key), err(level = "debug"))]
-    async fn sign(&self, message: &[u8], hash: Hash) -> Result<Signed, KeyError> {
+impl RemoteKey for TokenKey {
+    async fn sign(&self, message: &[u8], hash: Hash) -> Result<SignatureBytes, KeyError> {
         let digest = hash.digest(message);
-        let is_rsa = matches!(self.public_key.algorithm(), KeyAlgorithm::Rsa(_));
-        let input = if is_rsa { [digest_info(hash), &digest].concat() } else { digest };
+        let input = if self.is_rsa { [digest_info(hash), &digest].concat() } else { digest };
         let (answer, answered) = oneshot::channel();
-        let gone = |_| {
+        let gone = || {
             KeyError::new("sign with", &self.key, KeyErrorKind::Unavailable)
                 .because("the session on the token has ended")
         };
-        self.jobs.send(Job { input, answer }).map_err(|_| gone(()))?;
-        let bytes = answered.await.map_err(|_| gone(()))??;
-        let signature = if is_rsa {
-            SignatureBytes::new(bytes)
-        } else {
-            SignatureBytes::from_halves(&bytes).map_err(|error| {
-                KeyError::new("sign with", &self.key, KeyErrorKind::Malformed).because(error)
-            })?
-        };
-        checked(&self.key, &self.public_key, message, hash, signature)
+        self.jobs.send(Job { input, answer }).map_err(|_| gone())?;
+        let bytes = answered.await.map_err(|_| gone())??;
+        if self.is_rsa {
+            return Ok(SignatureBytes::new(bytes));
+        }
+        SignatureBytes::from_fixed_width(&bytes).map_err(|error| {
+            KeyError::new("sign with", &self.key, KeyErrorKind::Malformed).because(error)
+        })
     }
 }
 

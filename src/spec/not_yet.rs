@@ -49,9 +49,3 @@ pub(super) fn sigstore(spec: &Section, problems: &mut Problems) {
     let help = "leave `[sigstore]` out: keys need no deployment";
     refuse("a sigstore deployment", spec.key_place("sigstore"), help, problems);
 }
-
-/// A `key` of a provider that comes later.
-pub(super) fn key_scheme(scheme: &str, key: &Text, problems: &mut Problems) {
-    let help = "use a key file in cosign's format, or `env://NAME`";
-    refuse(&format!("`{scheme}` keys"), &key.place, help, problems);
-}

@@ -412,3 +412,35 @@ fn what_somebody_else_did_meanwhile_is_not_done_again() {
         assert!(results.iter().all(|it| *it == Ok(Done::AlreadyDone)), "{results:?}");
     });
 }
+
+/// Law 10, for a writer without manners: it read before our write, and writes after it.
+#[test]
+fn a_writer_that_overwrites_ours_does_not_win() {
+    block_on(async {
+        let scenario = simple(1, Prune::Keep);
+        let world = World::new(&scenario);
+        let digest = digests(&scenario, &world.store)[0][0].clone();
+        let tag = Tag::of_signatures(&digest);
+        let theirs = addition(&left(9, 0, 0), "somebody.example/else", &digest);
+        let text = theirs.0.annotations.values().next().unwrap().clone();
+        let written = AtomicUsize::new(0);
+        world.store.before({
+            let tag = tag.clone();
+            move |store: &MemoryStore, operation: &Operation| {
+                let ours = layers(store).iter().any(|it| it.0.ends_with(tag.as_str()));
+                if ours && !operation.is_write() && written.fetch_add(1, Ordering::Relaxed) == 0 {
+                    // Ours has just been written: they put back what they had read, plus theirs.
+                    store.edit(|contents| contents.untag(&repository(0), &tag));
+                    append(store, &repository(0), &digest, theirs.clone());
+                }
+            }
+        });
+        let report = world.apply().await;
+        world.store.recover();
+        assert_eq!(report.failures().count(), 0);
+        let there = layers(&world.store);
+        assert!(there.iter().any(|(_, _, it)| *it == text), "theirs is lost");
+        let (plan, _) = world.plan().await;
+        assert!(is_converged(&plan), "ours is lost: {}", json(&plan));
+    });
+}

@@ -7,7 +7,7 @@ use crate::keys::{PasswordSource, conformance, open};
 use crate::model::Secret;
 
 fn options(environment: MemoryEnvironment) -> OpenOptions {
-    OpenOptions { password: PasswordSource::Default, environment: Arc::new(environment) }
+    OpenOptions::new(Arc::new(environment))
 }
 
 fn reference() -> KeyReference {

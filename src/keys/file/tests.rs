@@ -16,7 +16,7 @@ async fn open_with(
     password: PasswordSource,
     environment: MemoryEnvironment,
 ) -> Result<Arc<dyn Signer>, KeyError> {
-    let options = OpenOptions { password, environment: Arc::new(environment) };
+    let options = OpenOptions::new(Arc::new(environment)).with_password(password);
     open(&KeyReference::File(path), &options).await
 }
 
@@ -74,10 +74,7 @@ async fn the_password_comes_from_where_the_spec_says() {
 async fn the_terminal_is_asked_with_the_name_of_the_key_and_only_where_needed() {
     let ask = |environment| async move {
         let environment: Arc<MemoryEnvironment> = Arc::new(environment);
-        let options = OpenOptions {
-            password: PasswordSource::Default,
-            environment: Arc::<MemoryEnvironment>::clone(&environment),
-        };
+        let options = OpenOptions::new(Arc::<MemoryEnvironment>::clone(&environment));
         let opened = open(&KeyReference::File(fixture("p256.key")), &options).await;
         (environment.prompts(), opened.map(|_| ()).map_err(|error| error.kind))
     };

@@ -21,6 +21,12 @@ pub(super) struct Reference {
     pub(super) pin_file: Option<PathBuf>,
 }
 
+#[derive(Clone, Copy)]
+enum Part {
+    Path,
+    Query,
+}
+
 impl Reference {
     /// Reads a reference.
     ///
@@ -29,73 +35,69 @@ impl Reference {
     /// # Errors
     ///
     /// What is wrong, without any value of the reference: one of them may be the PIN.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         let rest = text.strip_prefix("pkcs11:").ok_or("it does not begin with `pkcs11:`")?;
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
         let mut found = Self::default();
         let mut seen = Vec::new();
-        let path = path.split(';').map(|it| (it, "path"));
-        let query = query.split('&').map(|it| (it, "query"));
+        let path = path.split(';').map(|it| (it, Part::Path));
+        let query = query.split('&').map(|it| (it, Part::Query));
         for (attribute, part) in path.chain(query).filter(|(it, _)| !it.is_empty()) {
-            let (name, value) = attribute
-                .split_once('=')
-                .ok_or_else(|| format!("an attribute in its {part} has no `=`"))?;
+            let (name, value) = attribute.split_once('=').ok_or("an attribute has no `=`")?;
             if seen.contains(&name) {
-                return Err(format!("`{name}` stands there twice"));
+                return Err("an attribute stands there twice");
             }
             seen.push(name);
             found.take(part, name, value)?;
         }
         if found.token.is_none() && found.slot.is_none() {
-            return Err("it names no token: `token=LABEL` or `slot-id=N` is missing".into());
+            return Err("it names no token: `token=LABEL` or `slot-id=N` is missing");
         }
         if found.object.is_none() && found.id.is_none() {
-            return Err("it names no key: `object=LABEL` or `id=%XX` is missing".into());
+            return Err("it names no key: `object=LABEL` or `id=%XX` is missing");
         }
         if found.pin.is_some() && found.pin_file.is_some() {
-            return Err("`pin-value` and `pin-source` exclude each other".into());
+            return Err("`pin-value` and `pin-source` exclude each other");
         }
         Ok(found)
     }
 
-    fn take(&mut self, part: &str, name: &str, value: &str) -> Result<(), String> {
-        let bytes = decoded(value)
-            .ok_or_else(|| format!("`{name}` has a `%` without two hexadecimal digits"))?;
-        let text =
-            || String::from_utf8(bytes.clone()).map_err(|_| format!("`{name}` is not UTF-8"));
+    fn take(&mut self, part: Part, name: &str, value: &str) -> Result<(), &'static str> {
+        let bytes = decoded(value).ok_or("after a `%` come two hexadecimal digits")?;
+        let text = || String::from_utf8(bytes.clone()).map_err(|_| "a value is not UTF-8");
         match (part, name) {
-            ("path", "token") => self.token = Some(text()?),
-            ("path", "object") => self.object = Some(text()?),
-            ("path", "id") => self.id = Some(bytes),
-            ("path", "slot-id") => {
+            (Part::Path, "token") => self.token = Some(text()?),
+            (Part::Path, "object") => self.object = Some(text()?),
+            (Part::Path, "id") => self.id = Some(bytes),
+            (Part::Path, "slot-id") => {
                 let number = text()?.parse();
-                self.slot = Some(number.map_err(|_| "`slot-id` is no number".to_owned())?);
+                self.slot = Some(number.map_err(|_| "`slot-id` is no number")?);
             }
-            ("path", "type") if text()? != "private" => {
-                return Err("`type` must be `private`, or left out".into());
+            (Part::Path, "type") if text()? != "private" => {
+                return Err("`type` must be `private`, or left out");
             }
-            ("query", "module-path") => {
+            (Part::Query, "module-path") => {
                 let path = PathBuf::from(text()?);
                 if !path.is_absolute() {
-                    return Err("`module-path` must be absolute".into());
+                    return Err("`module-path` must be absolute");
                 }
                 self.module = Some(path);
             }
-            ("query", "pin-value") => self.pin = Some(Secret::new(text()?)),
-            ("query", "pin-source") => {
+            (Part::Query, "pin-value") => self.pin = Some(Secret::new(text()?)),
+            (Part::Query, "pin-source") => {
                 let source = text()?;
                 let path = source.strip_prefix("file:").unwrap_or(&source);
                 let path = PathBuf::from(path.strip_prefix("//").unwrap_or(path));
                 if !path.is_absolute() {
-                    return Err("`pin-source` must be an absolute path, or `file:` and one".into());
+                    return Err("`pin-source` must be an absolute path, or `file:` and one");
                 }
                 self.pin_file = Some(path);
             }
-            ("query", "token" | "object" | "id" | "slot-id") => {
-                return Err(format!("`{name}` belongs before the `?`"));
+            (Part::Query, "token" | "object" | "id" | "slot-id") => {
+                return Err("token, object, id and slot-id belong before the `?`");
             }
-            ("path", "module-path" | "pin-value" | "pin-source") => {
-                return Err(format!("`{name}` belongs behind a `?`"));
+            (Part::Path, "module-path" | "pin-value" | "pin-source") => {
+                return Err("module-path, pin-value and pin-source belong behind a `?`");
             }
             _ => {}
         }
@@ -164,18 +166,18 @@ mod tests {
         for (text, expected) in [
             ("pkcs11:object=a", "names no token"),
             ("pkcs11:token=a", "names no key"),
-            ("pkcs11:token=a;token=b;object=c", "`token` stands there twice"),
+            ("pkcs11:token=a;token=b;object=c", "stands there twice"),
             ("pkcs11:token=a;object", "has no `=`"),
             ("pkcs11:slot-id=x;object=a", "`slot-id` is no number"),
-            ("pkcs11:token=a;id=%0", "`id` has a `%`"),
-            ("pkcs11:token=%ff;id=%00", "`token` is not UTF-8"),
+            ("pkcs11:token=a;id=%0", "after a `%`"),
+            ("pkcs11:token=%ff;id=%00", "not UTF-8"),
             ("pkcs11:token=a;object=b;type=cert", "`type` must be `private`"),
-            ("pkcs11:token=a;object=b;pin-value=9876", "`pin-value` belongs behind a `?`"),
-            ("pkcs11:token=a?object=b", "`object` belongs before the `?`"),
+            ("pkcs11:token=a;object=b;pin-value=9876", "belong behind a `?`"),
+            ("pkcs11:token=a?object=b", "belong before the `?`"),
             ("pkcs11:token=a;object=b?module-path=m.so", "`module-path` must be absolute"),
             ("pkcs11:token=a;object=b?pin-source=|9876", "`pin-source` must be an absolute path"),
             ("pkcs11:token=a;object=b?pin-value=9876&pin-source=/a", "exclude each other"),
-            ("pkcs11:token=a;object=b?9876", "an attribute in its query has no `=`"),
+            ("pkcs11:token=a;object=b?9876", "has no `=`"),
         ] {
             let error = Reference::parse(text).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");

@@ -1,18 +1,16 @@
 //! What a signer signs with: a key, an identity, or nothing but a public key. Pure.
 
+use std::path::Path;
+
 use url::Url;
 
 use crate::crypto::PublicKey;
-use crate::keys::{KeyReference, KeySource, PasswordSource};
+use crate::keys::{self, KeyError, KeyReference, KeySource, PasswordSource};
 use crate::spec::access::Access;
 use crate::spec::code::Code;
 use crate::spec::not_yet;
 use crate::spec::problem::{Problem, Problems};
 use crate::spec::section::{Section, Text};
-
-/// The schemes of cosign that a later version opens itself; every other is a plugin.
-const LATER: &[&str] =
-    &["awskms", "azurekms", "gcpkms", "gitlab", "hashivault", "k8s", "openbao", "pkcs11"];
 
 /// What the signer signs with, where that can be told.
 pub(super) fn source(
@@ -88,7 +86,7 @@ fn reference(text: &Text, access: &Access<'_>, problems: &mut Problems) -> Optio
                 return problems.refuse(wrong("`env://` needs the name of a variable", "write: key = \"env://NAME\""));
             }
             access.allowed(name, None, &text.place, problems)?;
-            Some(KeyReference::Uri { scheme, text: value.to_owned() })
+            Some(KeyReference::Uri { scheme, text: format!("env://{name}") })
         }
         "file" => problems.refuse(wrong("there are no `file://` keys", "write the path alone: key = \"cosign.key\"")),
         "http" | "https" => problems.refuse(wrong(
@@ -99,24 +97,30 @@ fn reference(text: &Text, access: &Access<'_>, problems: &mut Problems) -> Optio
             "secrets of GitHub cannot be read back",
             "pass the secret to the job as a variable, and write: key = \"env://COSIGN_PRIVATE_KEY\"",
         )),
-        known if LATER.contains(&known) => {
-            if known == "pkcs11" && value.contains("module-path") {
+        provider => {
+            if provider == "pkcs11" && value.contains("module-path") {
                 access.refuse_untrusted("`module-path`", &text.place, problems);
             }
-            not_yet::key_scheme(known, text, problems);
-            None
-        }
-        plugin => {
-            access.refuse_untrusted("a plugin", &text.place, problems);
-            not_yet::key_scheme(&format!("{}://", shown(plugin, text)), text, problems);
-            None
+            if keys::is_plugin(provider) {
+                access.refuse_untrusted("a plugin", &text.place, problems);
+            }
+            match KeyReference::parse(value, Path::new("")) {
+                Ok(reference) => Some(reference),
+                Err(error) => problems.refuse(refused(text, provider, &error)),
+            }
         }
     }
 }
 
-/// The scheme, unless a variable brought it.
-fn shown<'a>(scheme: &'a str, text: &Text) -> &'a str {
-    if text.place.written().to_ascii_lowercase().contains(scheme) { scheme } else { "…" }
+/// A reference that no provider of this build takes. A scheme that a variable brought is not shown.
+fn refused(text: &Text, scheme: &str, error: &KeyError) -> Problem {
+    let is_written = text.place.written().to_ascii_lowercase().contains(scheme);
+    let message = match &error.source {
+        Some(cause) if is_written => cause.to_string(),
+        _ => "the reference to the key is not taken".to_owned(),
+    };
+    let help = error.help().unwrap_or("write a key reference as cosign does").to_owned();
+    Problem::error(Code::KeyReference, &text.place, message).label("no key").help(help)
 }
 
 /// Checks `keyless` and what stands beside it.

@@ -1,0 +1,9 @@
+//! What talking to registries and talking to key services have in common: TLS, waits, what strangers say.
+
+pub(crate) mod program;
+mod said;
+pub(crate) mod tls;
+mod wait;
+
+pub(crate) use said::{Cause, cause_of, innermost, one_line};
+pub(crate) use wait::{backoff, retry_after};
