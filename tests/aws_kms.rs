@@ -18,7 +18,7 @@ use countersign::keys::{
 };
 use support::child::is_child;
 use support::judge::{JUDGES, Judge};
-use support::python::PythonServer;
+use support::python_server::PythonServer;
 use support::tools::{self, Finished, Home, Tool};
 
 /// moto's KMS, with credentials in the environment of a process of its own.

@@ -21,6 +21,6 @@ pub mod delay;
 pub mod docker_registry;
 pub mod images;
 pub mod judge;
-pub mod python;
+pub mod python_server;
 pub mod tokens;
 pub mod tools;
