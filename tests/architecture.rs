@@ -14,6 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["store", "keys"],
     &["spec"],
     &["report", "disk"],
+    &["exit_code"],
     &["event"],
     &["observe"],
     &["apply"],
@@ -22,7 +23,8 @@ const LAYERS: &[&[&str]] = &[
 ];
 
 /// Modules with neither IO, nor async, nor a clock.
-const PURE: &[&str] = &["model", "crypto", "payload", "plan", "spec"];
+const PURE: &[&str] =
+    &["model", "crypto", "payload", "plan", "spec", "report", "exit_code", "event", "render"];
 
 const IMPURE_WORDS: &[&str] = &[
     "async ",

@@ -185,7 +185,6 @@ fn described(
 }
 
 /// A version of a key in a vault.
-#[derive(Debug)]
 struct AzureKey {
     name: Arc<str>,
     http: Http,
@@ -194,6 +193,12 @@ struct AzureKey {
     /// `keys/NAME/VERSION`.
     path: String,
     is_rsa: bool,
+}
+
+impl std::fmt::Debug for AzureKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AzureKey").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 impl AzureKey {

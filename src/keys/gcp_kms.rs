@@ -232,11 +232,16 @@ fn described(
 }
 
 /// A version of a key in Cloud KMS.
-#[derive(Debug)]
 struct GcpKey {
     key: Arc<str>,
     service: Service,
     name: String,
+}
+
+impl std::fmt::Debug for GcpKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GcpKey").field("name", &self.key).finish_non_exhaustive()
+    }
 }
 
 // What was damaged on its way is asked for again, as Google's guide to data integrity says.

@@ -37,6 +37,8 @@ mod reference;
     feature = "vault"
 ))]
 mod remote;
+#[cfg(feature = "vault")]
+mod vault;
 
 use std::fmt;
 

@@ -9,6 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::crypto::PublicKey;
+#[cfg(feature = "vault")]
+use crate::keys::vault;
 use crate::keys::{KeyError, KeyErrorKind, KeyReference, PasswordSource, Signer, env, file};
 use crate::model::Secret;
 
@@ -24,6 +26,10 @@ pub static PROVIDERS: &[&dyn Provider] = &[
     &crate::keys::gcp_kms::GcpKms,
     #[cfg(feature = "pkcs11")]
     &crate::keys::pkcs11::Pkcs11,
+    #[cfg(feature = "vault")]
+    &vault::Vault::HASHICORP,
+    #[cfg(feature = "vault")]
+    &vault::Vault::OPENBAO,
 ];
 
 /// The schemes of all providers that there are, and the features that bring them.

@@ -4,6 +4,7 @@ mod change;
 mod compare;
 mod desired;
 mod diff;
+mod explain;
 mod failure;
 mod file;
 mod guard;
@@ -11,6 +12,7 @@ mod observed;
 mod parents;
 mod saved;
 mod target;
+mod verification;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,6 +22,7 @@ pub use desired::{
     Ability, Attachment, Desired, Image, Origin, Prune, Selection, Settings, SignerProfile,
 };
 pub use diff::{Cleaning, DiffOptions, Warning, diff, signer_warnings};
+pub use explain::{Explained, Explanation, Reason, Unmet, explain};
 pub use failure::{Failure, FailureClass};
 pub use file::{
     PLAN_FORMAT, PlanChange, PlanFile, PlanImage, PlanMoved, PlanUnresolved, PlanWarning,
@@ -30,6 +33,7 @@ pub use observed::{Evidence, Found, Observed, SignerKey, SignerState, Signers, V
 pub use parents::hold_parents;
 pub use saved::{SavedPlanError, narrow};
 pub use target::{Moved, Name, Target, Want, WantOrigin};
+pub use verification::{Finding, TargetVerification, Verification, VerificationTotals, verify};
 
 use crate::model::{Digest, SignerName};
 
@@ -74,4 +78,16 @@ pub struct Unresolved {
     pub name: Name,
     /// Why it could not be had.
     pub reason: Failure,
+}
+
+impl Plan {
+    /// Everything that could not be decided, in order: blocked changes, then unresolved entries.
+    pub fn failures(&self) -> impl Iterator<Item = &Failure> {
+        let changes = self.targets.iter().flat_map(|it| &it.changes);
+        let blocked = changes.filter_map(|change| match change {
+            Change::Blocked { reason, .. } => Some(reason),
+            _ => None,
+        });
+        blocked.chain(self.unresolved.iter().map(|it| &it.reason))
+    }
 }

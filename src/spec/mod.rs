@@ -70,7 +70,7 @@ impl Spec {
     /// # #[derive(Debug)]
     /// # struct NoEnvironment;
     /// # impl countersign::keys::Environment for NoEnvironment {
-    /// #     fn variable(&self, _: &str) -> Option<String> { None }
+    /// #     fn variable(&self, _: &str) -> Option<countersign::model::Secret<String>> { None }
     /// #     fn prompt_password(&self, _: &str) -> Option<countersign::model::Secret<String>> { None }
     /// # }
     ///

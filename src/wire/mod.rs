@@ -5,5 +5,7 @@ mod said;
 pub(crate) mod tls;
 mod wait;
 
+#[cfg(test)]
+pub(crate) use said::LONGEST_DETAIL;
 pub(crate) use said::{Cause, cause_of, innermost, one_line};
 pub(crate) use wait::{backoff, retry_after};

@@ -8,7 +8,7 @@ use url::Url;
 use crate::model::SafeUrl;
 
 /// Details of errors are cut here, in characters.
-const LONGEST_DETAIL: usize = 300;
+pub(crate) const LONGEST_DETAIL: usize = 300;
 
 /// Makes text of a stranger fit to print: one line, bounded, no control characters, no queries of URLs,
 /// nothing that is long enough to be a token.
@@ -69,16 +69,11 @@ pub(crate) fn cause_of(error: &reqwest::Error) -> Cause {
         if let Some(error) = error.downcast_ref::<rustls::Error>() {
             return Cause::Tls(error.to_string());
         }
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            let inner = error.get_ref().and_then(|it| it.downcast_ref::<rustls::Error>());
-            if let Some(inner) = inner {
-                return Cause::Tls(inner.to_string());
-            }
-            if error.kind() == io::ErrorKind::UnexpectedEof {
-                return Cause::Truncated;
-            }
+        let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+        if kind == Some(io::ErrorKind::UnexpectedEof) {
+            return Cause::Truncated;
         }
-        next = error.source();
+        next = cause_below(error);
     }
     Cause::Other
 }
@@ -88,7 +83,16 @@ pub(crate) fn innermost(error: &reqwest::Error) -> String {
     let (mut text, mut next) = (String::from("the connection failed"), error.source());
     while let Some(error) = next {
         text = error.to_string();
-        next = error.source();
+        next = cause_below(error);
     }
     text
+}
+
+/// The next cause. An [`io::Error`] leaves out the one that it was made of.
+fn cause_below<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    match inner {
+        Some(inner) => Some(inner),
+        None => error.source(),
+    }
 }

@@ -78,8 +78,11 @@ class Faults:
             start_response("204 No Content", [])
             return [b""]
         if self.codes and environ.get("HTTP_X_AMZ_TARGET", "").startswith("TrentService."):
-            body = {"__type": self.codes.pop(0), "message": "a fault of the test"}
-            start_response("400 Bad Request", [("Content-Type", "application/x-amz-json-1.1")])
+            code = self.codes.pop(0)
+            is_inner = "Internal" in code or "Unavailable" in code
+            status = "500 Internal Server Error" if is_inner else "400 Bad Request"
+            body = {"__type": code, "message": "a fault of the test"}
+            start_response(status, [("Content-Type", "application/x-amz-json-1.1")])
             return [json.dumps(body).encode()]
         return self.application(environ, start_response)
 

@@ -21,7 +21,12 @@ impl Reference {
             let is_host = |c: u8| c.is_ascii_alphanumeric() || b".-:[]".contains(&c);
             !it.is_empty() && it.bytes().all(is_host)
         });
-        let host = host.ok_or("it names no host of a vault")?;
+        let host = host.ok_or("it names no host of a vault")?.to_ascii_lowercase();
+        // A token for all vaults goes there: nobody else may get it.
+        let is_vault = host.split_once('.').is_some_and(|(_, domain)| DOMAINS.contains(&domain));
+        if !is_vault && !is_loopback(&host) {
+            return Err("the host is in no domain of Azure's vaults");
+        }
         let is_key = |c: u8| c.is_ascii_alphanumeric() || c == b'-';
         let key = key.filter(|it| !it.is_empty() && it.bytes().all(is_key));
         let key = key.ok_or("it names no key: letters, digits and dashes")?;
@@ -32,32 +37,19 @@ impl Reference {
         {
             return Err("the version is not of small letters and digits");
         }
-        Ok(Self {
-            host: host.to_ascii_lowercase(),
-            key: key.to_owned(),
-            version: version.map(str::to_owned),
-        })
+        Ok(Self { host, key: key.to_owned(), version: version.map(str::to_owned) })
     }
 
     /// Where the vault is: HTTPS, but for an emulator on loopback.
     pub(super) fn base(&self) -> String {
-        let name = self.host.rsplit_once(':').map_or(self.host.as_str(), |(name, _)| name);
-        let scheme = match name {
-            "127.0.0.1" | "localhost" | "[::1]" => "http",
-            _ => "https",
-        };
+        let scheme = if is_loopback(&self.host) { "http" } else { "https" };
         format!("{scheme}://{}/", self.host)
     }
 
     /// For whom a token must be: the domain of all vaults of a cloud.
-    ///
-    /// `vault.azure.net`, `vault.usgovcloudapi.net`, `vault.azure.cn`, `managedhsm.azure.net`, …
     pub(super) fn resource(&self) -> String {
-        let domain = self.host.split_once('.').map(|(_, domain)| domain);
-        match domain {
-            Some(domain) if domain.starts_with("vault.") || domain.starts_with("managedhsm.") => {
-                format!("https://{domain}")
-            }
+        match self.host.split_once('.') {
+            Some((_, domain)) if DOMAINS.contains(&domain) => format!("https://{domain}"),
             _ => "https://vault.azure.net".into(),
         }
     }
@@ -70,6 +62,21 @@ impl Reference {
             _ => "https://login.microsoftonline.com/",
         }
     }
+}
+
+/// Source: Azure, "Key Vault DNS suffixes" and those of Managed HSM, by cloud.
+const DOMAINS: [&str; 6] = [
+    "managedhsm.azure.cn",
+    "managedhsm.azure.net",
+    "managedhsm.usgovcloudapi.net",
+    "vault.azure.cn",
+    "vault.azure.net",
+    "vault.usgovcloudapi.net",
+];
+
+fn is_loopback(host: &str) -> bool {
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    matches!(name, "127.0.0.1" | "localhost" | "[::1]")
 }
 
 #[cfg(test)]
@@ -107,9 +114,17 @@ mod tests {
 
     #[test]
     fn what_is_none_says_why() {
-        for text in
-            ["", "v.example", "v.example/", "/k", "u@v/k", "v/k_1", "v/k/A", "v/k/1/2", "v/k?x"]
-        {
+        for text in [
+            "",
+            "v.example",
+            "v.example/",
+            "/k",
+            "u@v/k",
+            "v.vault.azure.net/k_1",
+            "v.vault.azure.net/k/A",
+            "v.vault.azure.net/k/1/2",
+            "v.vault.azure.net/k?x",
+        ] {
             assert!(Reference::parse(&format!("azurekms://{text}")).is_err(), "{text}");
         }
     }

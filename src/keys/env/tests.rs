@@ -3,7 +3,7 @@ use std::path::Path;
 use super::*;
 use crate::crypto::ScryptCost;
 use crate::keys::memory::{MemoryEnvironment, MemorySigner};
-use crate::keys::{PasswordSource, conformance, open};
+use crate::keys::{conformance, open};
 use crate::model::Secret;
 
 fn options(environment: MemoryEnvironment) -> OpenOptions {

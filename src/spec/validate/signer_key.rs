@@ -98,11 +98,17 @@ fn reference(text: &Text, access: &Access<'_>, problems: &mut Problems) -> Optio
             "pass the secret to the job as a variable, and write: key = \"env://COSIGN_PRIVATE_KEY\"",
         )),
         provider => {
-            if provider == "pkcs11" && value.contains("module-path") {
-                access.refuse_untrusted("`module-path`", &text.place, problems);
-            }
-            if keys::is_plugin(provider) {
-                access.refuse_untrusted("a plugin", &text.place, problems);
+            // Each would run what the spec names, read it, or show it who asks.
+            let runs = match provider {
+                "awskms" if !value.starts_with("awskms:///") => Some("an endpoint"),
+                "pkcs11" if value.contains("pin-source") => Some("`pin-source`"),
+                "pkcs11" if value.contains("module-path") => Some("`module-path`"),
+                other if keys::is_plugin(other) => Some("a plugin"),
+                _ => None,
+            };
+            if let Some(runs) = runs.filter(|_| access.is_untrusted()) {
+                access.refuse_untrusted(runs, &text.place, problems);
+                return None;
             }
             match KeyReference::parse(value, Path::new("")) {
                 Ok(reference) => Some(reference),

@@ -111,10 +111,11 @@ pub(super) fn of_transport(error: &reqwest::Error, url: &Url) -> Failure {
             };
             return Failure::new(StoreErrorKind::Tls, format!("{text}{help}"));
         }
-        Cause::Truncated => {
+        // Before the answer began, it is a lost connection.
+        Cause::Truncated if error.is_body() || error.is_decode() => {
             return Failure::new(StoreErrorKind::InvalidAnswer, "the answer ends early");
         }
-        Cause::Other => StoreErrorKind::Unavailable,
+        Cause::Other | Cause::Truncated => StoreErrorKind::Unavailable,
     };
     if error.is_timeout() {
         let what = if error.is_connect() { "no connection" } else { "no answer" };

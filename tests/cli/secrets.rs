@@ -1,0 +1,86 @@
+//! Nothing secret is ever written: not in pages, not in files, not in the most talkative logs.
+
+use super::sandbox::Sandbox;
+use super::support::images::digest;
+
+#[test]
+fn passwords_and_keys_are_in_no_output() {
+    let sandbox = Sandbox::new();
+    const SECRET: &str = "correct-horse-battery";
+    sandbox.write("password", format!("{SECRET}\n"));
+    sandbox.edit("transparency_log", "password_file = \"password\"\ntransparency_log");
+    let mut outputs = Vec::new();
+    let mut run = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let mut command = sandbox.command(arguments);
+        let ended = sandbox.ended(command.envs(variables.iter().copied()));
+        outputs.push(format!("{arguments:?}\n{}\n{}", ended.stdout, ended.stderr));
+        ended.code
+    };
+    let talk = ["-vvv", "--log-format", "json"];
+    let apply = ["apply", "--yes", "--events", "events.jsonl", "--report", "report.json"];
+    // The password in the file is wrong, so its error is told too.
+    assert_eq!(run(&[&apply[..], &talk[..]].concat(), &[]), Some(77));
+    outputs.extend([sandbox.read("events.jsonl"), sandbox.read("report.json")]);
+    sandbox.edit("password_file = \"password\"\n", "");
+    let mut run = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let mut command = sandbox.command(arguments);
+        let ended = sandbox.ended(command.envs(variables.iter().copied()));
+        outputs.push(format!("{arguments:?}\n{}\n{}", ended.stdout, ended.stderr));
+        ended.code
+    };
+    assert_eq!(run(&["apply", "--yes", "-vvv"], &[("COSIGN_PASSWORD", SECRET)]), Some(77));
+    let good = [("COSIGN_PASSWORD", super::sandbox::PASSWORD)];
+    assert_eq!(run(&[&apply[..], &["-vvv"]].concat(), &good), Some(0));
+    assert_eq!(run(&["plan", "-vvv", "--out", "plan.json"], &good), Some(0));
+    assert_eq!(run(&["explain", "oci:images:api", "-vvv"], &good), Some(0));
+    outputs.extend(["events.jsonl", "report.json", "plan.json"].map(|it| sandbox.read(it)));
+    let key = sandbox.read("release.key");
+    let lines = key.lines().filter(|line| !line.starts_with("-----"));
+    let secrets: Vec<&str> = lines.chain([SECRET]).collect();
+    for output in &outputs {
+        for secret in &secrets {
+            assert!(!output.contains(secret), "a secret is in: {output}");
+        }
+        assert!(!output.contains(&digest(SECRET.as_bytes())), "a digest tells too much: {output}");
+    }
+}
+
+#[test]
+fn credentials_and_proxies_are_in_no_output() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "countersign.toml",
+        r#"
+version = 1
+[registries."127.0.0.1:9"]
+username_env = "WHO"
+password_env = "TOKEN"
+[signers.release]
+public_key = "release.pub"
+transparency_log = false
+[[images]]
+reference = "127.0.0.1:9/app:1"
+sign_with = ["release"]
+"#,
+    );
+    let arguments = [
+        "plan",
+        "-vvv",
+        "--allow-env",
+        "WHO@127.0.0.1:9",
+        "--allow-env",
+        "TOKEN@127.0.0.1:9",
+        "--format",
+        "json",
+    ];
+    let mut command = sandbox.command(&arguments);
+    command.envs([
+        ("WHO", "somebody-secret"),
+        ("TOKEN", "token-secret"),
+        ("HTTPS_PROXY", "http://user:proxy-secret@127.0.0.1:9"),
+    ]);
+    let ended = sandbox.ended(&mut command).expect(75);
+    for secret in ["somebody-secret", "token-secret", "proxy-secret"] {
+        assert!(!ended.stdout.contains(secret) && !ended.stderr.contains(secret), "{ended}");
+    }
+}

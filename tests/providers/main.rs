@@ -1,0 +1,60 @@
+//! Every provider of keys: real cryptography behind each service, the same suite over each, each kind of failure.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+#[cfg(feature = "azure-key-vault")]
+mod azure_key_vault;
+#[cfg(feature = "gcp-kms")]
+mod gcp_kms;
+mod pages;
+#[cfg(feature = "vault")]
+mod vault;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign::keys::memory::MemoryEnvironment;
+use countersign::keys::{KeyError, KeyReference, OpenOptions, Signer, open};
+
+/// A reference as it would stand in a spec.
+fn reference(text: &str) -> KeyReference {
+    KeyReference::parse(text, Path::new("")).unwrap()
+}
+
+/// Options with these variables, and with little patience towards what is not there at all.
+fn options(environment: MemoryEnvironment) -> OpenOptions {
+    OpenOptions::new(Arc::new(environment)).with_patience(Duration::from_secs(3))
+}
+
+async fn opened(text: &str, environment: MemoryEnvironment) -> Result<Arc<dyn Signer>, KeyError> {
+    open(&reference(text), &options(environment)).await
+}
+
+/// All that a user can see of an error.
+fn shown(error: &KeyError) -> String {
+    let cause = error.source.as_ref().map(ToString::to_string).unwrap_or_default();
+    format!("{error}: {cause} ({}) {error:?}", error.help().unwrap_or_default())
+}
+
+/// Checks an error's code, that it says these words, and none of these secrets.
+fn told(error: &KeyError, code: &str, words: &[&str], secrets: &[&str]) {
+    let shown = shown(error);
+    assert_eq!(error.code(), code, "{shown}");
+    for word in words {
+        assert!(shown.contains(word), "`{word}` is not in {shown}");
+    }
+    for secret in secrets {
+        assert!(!shown.contains(secret), "a secret is in {shown}");
+    }
+}

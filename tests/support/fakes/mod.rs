@@ -1,0 +1,9 @@
+//! Key services that are not to be had as programs: real cryptography behind the documented API.
+//!
+//! Each is itself checked by the vendor's own client where one is to be had: see `tests/providers`.
+
+pub mod azure;
+pub mod gcp;
+pub mod key;
+pub mod service;
+pub mod vault;
