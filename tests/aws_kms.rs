@@ -98,8 +98,10 @@ fn reqwest_client() -> reqwest::Client {
 }
 
 async fn opened(reference: &str) -> Result<Arc<dyn Signer>, KeyError> {
-    let options = OpenOptions::new(Arc::new(MemoryEnvironment::default()))
-        .with_patience(Duration::from_secs(20));
+    #[expect(clippy::disallowed_methods, reason = "what the parent set")]
+    let attempts = std::env::var("AWS_MAX_ATTEMPTS").unwrap_or_default();
+    let environment = MemoryEnvironment::default().with_variable("AWS_MAX_ATTEMPTS", &attempts);
+    let options = OpenOptions::new(Arc::new(environment)).with_patience(Duration::from_secs(20));
     open(&KeyReference::parse(reference, Path::new(""))?, &options).await
 }
 

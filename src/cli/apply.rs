@@ -63,13 +63,18 @@ pub(crate) async fn run(args: &ApplyArgs, context: &Context) -> Result<ExitCode,
             .help("review the plan above, and expect its fingerprint"));
     }
     check_guards(args, &plan)?;
-    if plan.summary().is_pending() && !args.yes && context.terminal.answers == Answers::Person {
+    let summary = plan.summary();
+    if summary.is_pending() && !args.yes && context.terminal.answers == Answers::Person {
         ask(context).await?;
     }
     let report = write(plan, &signers, &session, &outputs, context).await;
-    outputs.page(context, |style, page| {
-        page.push(b'\n');
-        render::human::report(&report, style, page)
+    outputs.page(context, |style, page| match (summary.is_pending(), summary.blocked) {
+        (false, 0) => writeln!(page, "Nothing to do: every image is as declared."),
+        (false, _) => writeln!(page, "Nothing was written: mend what is blocked, and apply again."),
+        (true, _) => {
+            page.push(b'\n');
+            render::human::report(&report, style, page)
+        }
     })?;
     if let Some(output) = outputs.report.take() {
         let run = Run {

@@ -28,7 +28,7 @@ impl Output {
         if path == Path::new("-") {
             return Ok(Self::Standard);
         }
-        let failed = |error| Failed::file("write", path, &error);
+        let failed = |error: io::Error| Failed::file("write", path, &error);
         if path.metadata().is_ok_and(|it| !it.is_file()) {
             let file = File::options().write(true).open(path).map_err(failed)?;
             return Ok(Self::Special { path: path.to_owned(), file });
@@ -41,7 +41,9 @@ impl Output {
         if let Some(permissions) = usual_permissions() {
             builder.permissions(permissions);
         }
-        let beside = builder.tempfile_in(folder.unwrap_or(Path::new("."))).map_err(failed)?;
+        let beside = builder.tempfile_in(folder.unwrap_or(Path::new(".")));
+        // The name of the temporary file means nothing to anybody.
+        let beside = beside.map_err(|error| failed(error.kind().into()))?;
         Ok(Self::File { path, beside })
     }
 

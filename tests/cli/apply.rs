@@ -9,11 +9,43 @@ use super::support::images::{Image, write_layout};
 fn apply_makes_it_so_and_a_second_one_writes_nothing() {
     let sandbox = Sandbox::new();
     let first = sandbox.run_with_password(&["apply", "--yes"]);
-    insta::assert_snapshot!(first, @"");
+    insta::assert_snapshot!(first, @r"
+    exit 0
+    --- stdout
+    oci:images
+      api  sha256:############  countersign.toml:14
+        + release  simple-signing  sign as registry.example.com/api with env=production
+      web linux/amd64  sha256:############  countersign.toml:18
+        + release  simple-signing  sign as registry.example.com/web with env=production
+      web linux/arm64  sha256:############  countersign.toml:18
+        + release  simple-signing  sign as registry.example.com/web with env=production
+      web  sha256:############  countersign.toml:18
+        + release  simple-signing  sign as registry.example.com/web with env=production
+
+    Signer release: key sha256:############
+    Plan: 4 to sign, 0 to resign, 0 to attach, 0 to clean, 0 kept, 0 foreign, 0 blocked
+    Publishes: nothing (no log entry, no certificate)
+    Fingerprint: sha256:############
+
+    oci:images
+      = 4 images as declared: 4 written
+
+    Apply: 4 written, 0 removed, 0 kept; 4 images as declared, 0 failed
+    ");
     let index = sandbox.read("images/index.json");
     // Nothing is left to sign, so no password is needed.
     let second = sandbox.run(&["apply", "--yes"]);
-    insta::assert_snapshot!(second, @"");
+    insta::assert_snapshot!(second, @r"
+    exit 0
+    --- stdout
+    oci:images
+      = 4 images as declared: 4 kept
+
+    Plan: 0 to sign, 0 to resign, 0 to attach, 0 to clean, 4 kept, 0 foreign, 0 blocked
+    Publishes: nothing (no log entry, no certificate)
+    Fingerprint: sha256:############
+    Nothing to do: every image is as declared.
+    ");
     assert_eq!(sandbox.read("images/index.json"), index);
 }
 
@@ -21,7 +53,12 @@ fn apply_makes_it_so_and_a_second_one_writes_nothing() {
 fn nobody_is_asked_where_nobody_is() {
     let sandbox = Sandbox::new();
     let ended = sandbox.run_with_password(&["apply"]);
-    insta::assert_snapshot!(ended, @"");
+    insta::assert_snapshot!(ended, @r"
+    exit 64
+    --- stderr
+    error[cli::usage]: apply asks before it writes, and nobody is there to answer
+      help: add --yes, or give it a saved plan: countersign plan --out plan.json, then countersign apply plan.json
+    ");
     sandbox.run(&["plan", "--detailed-exitcode"]).expect(2);
 }
 
@@ -30,7 +67,29 @@ fn without_the_password_nothing_is_written_and_the_reason_is_told() {
     let sandbox = Sandbox::new();
     let before = sandbox.read("images/index.json");
     let ended = sandbox.run(&["apply", "--yes", "--target", "*:api"]);
-    insta::assert_snapshot!(ended, @"");
+    insta::assert_snapshot!(ended, @r"
+    exit 77
+    --- stdout
+    oci:images
+      api  sha256:############  countersign.toml:14
+        + release  simple-signing  sign as registry.example.com/api with env=production
+
+    Signer release: key sha256:############
+    Plan: 1 to sign, 0 to resign, 0 to attach, 0 to clean, 0 kept, 0 foreign, 0 blocked
+    Publishes: nothing (no log entry, no certificate)
+    Fingerprint: sha256:############
+
+    oci:images
+      api  sha256:############  countersign.toml:14
+        x release  simple-signing  sign failed: key::no_password
+            cannot open release.key: it is encrypted, COSIGN_PASSWORD is not set, and there is no
+            terminal to ask at
+            help: set COSIGN_PASSWORD (empty for an empty password), or give the signer `password_env`
+                  or `password_file`, or run at a terminal to be asked
+
+    Apply: 0 written, 0 removed, 0 kept; 0 images as declared, 1 failed
+    Next: mend the credentials or permissions, and run again; what is done is kept.
+    ");
     let wrong = sandbox.ended(sandbox.command(&["apply", "--yes"]).env("COSIGN_PASSWORD", "wrong"));
     assert!(wrong.expect(77).stdout.contains("key::wrong_password"));
     assert_eq!(sandbox.read("images/index.json"), before);
@@ -71,7 +130,14 @@ fn a_saved_plan_that_is_none_is_refused() {
     let sandbox = Sandbox::new();
     sandbox.write("plan.json", "{}");
     let ended = sandbox.run_with_password(&["apply", "plan.json"]);
-    insta::assert_snapshot!(ended, @"");
+    insta::assert_snapshot!(ended, @r"
+    exit 1
+    --- stderr
+    error[plan::malformed]: cannot use plan.json
+      caused by: the file is not a saved plan
+      caused by: missing field `format_version` at line 1 column 2
+      help: save a new one: countersign plan --out plan.json
+    ");
 }
 
 #[test]
@@ -107,7 +173,10 @@ fn a_guard_stops_before_the_first_write_and_is_lifted_by_a_number() {
     sandbox.edit("\"production\"", "\"staging\"");
     let before = sandbox.read("many/index.json");
     let refused = sandbox.run_with_password(&["apply", "--yes"]).expect(4);
-    insta::assert_snapshot!(refused.stderr, @"");
+    insta::assert_snapshot!(refused.stderr, @r"
+    error[guard::resign]: the plan makes 13 signatures anew, 13 of them by release on 13 subjects that carry its signatures: more than 30 %
+      help: nothing was written; if all of it is meant, add --allow-resign 13
+    ");
     assert_eq!(sandbox.read("many/index.json"), before);
     sandbox.run_with_password(&["apply", "--yes", "--allow-resign", "5"]).expect(4);
     sandbox.run_with_password(&["apply", "--yes", "--allow-resign", "13"]).expect(0);
@@ -153,7 +222,22 @@ fn what_changes_is_signed_anew_and_the_old_one_goes() {
     sandbox.run_with_password(&["apply", "--yes"]).expect(0);
     sandbox.edit("\"production\"", "\"staging\"");
     let plan = sandbox.run(&["plan", "--target", "*:api"]);
-    insta::assert_snapshot!(plan, @"");
+    insta::assert_snapshot!(plan, @r"
+    exit 0
+    --- stdout
+    oci:images
+      api  sha256:############  countersign.toml:14
+        ~ release  simple-signing  sign again as registry.example.com/api with env=staging
+            annotations  env=production → env=staging
+        ? release  simple-signing  kept: superseded, payload sha256:############
+
+    Signer release: key sha256:############
+    Plan: 0 to sign, 1 to resign, 0 to attach, 0 to clean, 0 kept, 1 foreign, 0 blocked
+    Publishes: nothing (no log entry, no certificate)
+    Fingerprint: sha256:############
+    Next: countersign apply, or exactly this plan:
+      countersign apply --expect sha256:############
+    ");
     sandbox.run_with_password(&["apply", "--yes"]).expect(0);
     let plan = sandbox.run(&["plan", "--format", "json"]).expect(0).json();
     assert_eq!(plan["summary"]["keep"], 4);

@@ -47,7 +47,12 @@ fn init_writes_a_spec_that_is_good_once_the_key_is_there() {
     fs::remove_file(sandbox.path().join("countersign.toml")).unwrap();
     sandbox.run(&["init"]).expect(0);
     let ended = sandbox.run(&["init"]);
-    insta::assert_snapshot!(ended, @"");
+    insta::assert_snapshot!(ended, @r"
+    exit 1
+    --- stderr
+    error[cli::exists]: countersign.toml exists already, and is not overwritten
+      help: name another file: countersign init FILE
+    ");
     sandbox.run(&["validate"]).expect(65);
     sandbox.key("p256", "cosign");
     sandbox.run(&["validate"]).expect(0);

@@ -8,7 +8,26 @@ fn what_is_missing_is_shown_without_any_password() {
     // There is no private key at all: nothing but the public one is needed.
     std::fs::write(sandbox.path().join("release.key"), "not a key").unwrap();
     let ended = sandbox.run(&["plan"]);
-    insta::assert_snapshot!(ended, @"");
+    insta::assert_snapshot!(ended, @r"
+    exit 0
+    --- stdout
+    oci:images
+      api  sha256:############  countersign.toml:14
+        + release  simple-signing  sign as registry.example.com/api with env=production
+      web linux/amd64  sha256:############  countersign.toml:18
+        + release  simple-signing  sign as registry.example.com/web with env=production
+      web linux/arm64  sha256:############  countersign.toml:18
+        + release  simple-signing  sign as registry.example.com/web with env=production
+      web  sha256:############  countersign.toml:18
+        + release  simple-signing  sign as registry.example.com/web with env=production
+
+    Signer release: key sha256:############
+    Plan: 4 to sign, 0 to resign, 0 to attach, 0 to clean, 0 kept, 0 foreign, 0 blocked
+    Publishes: nothing (no log entry, no certificate)
+    Fingerprint: sha256:############
+    Next: countersign apply, or exactly this plan:
+      countersign apply --expect sha256:############
+    ");
 }
 
 #[test]
@@ -24,7 +43,26 @@ fn an_image_that_is_not_there_is_blocked_and_the_rest_is_planned() {
     let sandbox = Sandbox::new();
     sandbox.edit("oci:images:web", "oci:images:nope");
     let ended = sandbox.run(&["plan", "--detailed-exitcode"]);
-    insta::assert_snapshot!(ended, @"");
+    insta::assert_snapshot!(ended, @r"
+    exit 1
+    --- stdout
+    oci:images
+      api  sha256:############  countersign.toml:14
+        + release  simple-signing  sign as registry.example.com/api with env=production
+
+    Not resolved
+      x oci:images:nope  image::not_found  countersign.toml:18
+          oci:images:nope does not exist
+          help: push the image first, or mark the entry `optional = true`
+
+    Signer release: key sha256:############
+    Plan: 1 to sign, 0 to resign, 0 to attach, 0 to clean, 0 kept, 0 foreign, 1 blocked
+    Publishes: nothing (no log entry, no certificate)
+    Fingerprint: sha256:############
+    Next: countersign apply, or exactly this plan:
+      countersign apply --expect sha256:############
+    What is blocked stays as it is until it is mended.
+    ");
 }
 
 #[test]
@@ -75,7 +113,12 @@ fn colors_come_only_where_they_are_asked_for() {
 fn a_file_that_cannot_be_written_is_found_before_anything_is_read() {
     let sandbox = Sandbox::with("this is no spec");
     let ended = sandbox.run(&["plan", "--out", "missing/plan.json"]);
-    insta::assert_snapshot!(ended, @"");
+    insta::assert_snapshot!(ended, @r"
+    exit 1
+    --- stderr
+    error[cli::file]: cannot write missing/plan.json
+      caused by: entity not found
+    ");
 }
 
 #[test]

@@ -49,7 +49,10 @@ async fn every_algorithm_conforms_and_cosign_verifies_it() {
         for suffix in [String::new(), format!("/{version}")] {
             let text = reference(&azure, &format!("{kind}{suffix}"));
             let signer = opened(&text, environment(&azure)).await.unwrap();
-            conformance::signer(&*signer, &expected).await.unwrap();
+            assert_eq!(signer.sign(b"a", hash).await.unwrap().public_key, expected);
+            if suffix.is_empty() {
+                conformance::signer(&*signer, &expected).await.unwrap();
+            }
             if let (Some(judge), "") = (&judge, suffix.as_str()) {
                 judge.verify(&*signer, hash).await;
             }

@@ -233,7 +233,7 @@ import base64, hashlib, sys
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
-from google.api_core.exceptions import FailedPrecondition, NotFound
+from google.api_core.exceptions import BadRequest, NotFound
 from google.cloud import kms_v1
 from google.oauth2.credentials import Credentials
 url, token, ring = sys.argv[1:]
@@ -252,7 +252,7 @@ for key in ["ecdsa-p256", "rsa-2048"]:
         loaded.verify(made.signature, b"message", padding.PKCS1v15(), hashes.SHA256())
     else:
         loaded.verify(made.signature, b"message", ec.ECDSA(hashes.SHA256()))
-for name, error in [(f"{ring}/absent/cryptoKeyVersions/1", NotFound), (f"{ring}/off/cryptoKeyVersions/1", FailedPrecondition)]:
+for name, error in [(f"{ring}/absent/cryptoKeyVersions/1", NotFound), (f"{ring}/off/cryptoKeyVersions/1", BadRequest)]:
     try:
         client.get_public_key(name=name)
         sys.exit(f"{name} was read")
