@@ -16,7 +16,7 @@ use countersign::keys::memory::MemoryEnvironment;
 use countersign::keys::{
     KeyError, KeyErrorKind, KeyReference, OpenOptions, Signer, conformance, open,
 };
-use support::child::is_child;
+use support::child::{self, is_child};
 use support::judge::{JUDGES, Judge};
 use support::python_server::PythonServer;
 use support::tools::{self, Finished, Home, Tool};
@@ -33,8 +33,7 @@ impl Aws {
         if !tools::have(&[Tool::Python]) {
             return None;
         }
-        let is_parent = std::env::var_os("AWS_ENDPOINT_URL").is_none();
-        let server = is_parent.then(|| PythonServer::start("aws_kms_server.py"));
+        let server = (!child::is_running(test)).then(|| PythonServer::start("aws_kms_server.py"));
         let url = server.as_ref().map(|it| format!("http://{}", it.address())).unwrap_or_default();
         let mut variables = variables(&url);
         variables.extend_from_slice(more);
@@ -140,11 +139,20 @@ async fn every_algorithm_conforms_and_cosign_verifies_it() {
         }
         let Some(judge) = &judge else { continue };
         judge.verify(signer.as_ref(), hash).await;
-        // The real cosign, with the same reference.
+        // The real cosign, with the same reference: it has the same key, and verifies what we signed.
         let home = Home::new();
-        let mut command = home.command(Tool::Cosign3);
-        command.envs(variables(&aws.url)).args(["public-key", "--key", &alias]);
-        assert_eq!(Finished::of(&mut command).success().stdout, public_key.to_pem());
+        let cosign = |arguments: &[&str]| {
+            let mut command = home.command(Tool::Cosign3);
+            command.envs(variables(&aws.url)).args(arguments).args(["--key", &alias]);
+            Finished::of(&mut command).success().stdout
+        };
+        assert_eq!(cosign(&["public-key"]), public_key.to_pem());
+        let reference = judge.reference();
+        let verify = ["verify", "--insecure-ignore-tlog", "--output=json", &reference];
+        let hash = ["--signature-digest-algorithm", hash.name()];
+        let verified = cosign(&[verify.as_slice(), &hash].concat());
+        let verified: serde_json::Value = serde_json::from_str(&verified).unwrap();
+        assert_eq!(verified.as_array().map(Vec::len), Some(1));
     }
 }
 

@@ -8,11 +8,16 @@ use super::tools::Finished;
 
 const CHILD: &str = "COUNTERSIGN_TEST_CHILD";
 
+/// Says whether this process is the child that runs `test`.
+pub fn is_running(test: &str) -> bool {
+    env::var(CHILD).as_deref() == Ok(test)
+}
+
 /// Says whether this process is the child that runs `test`. If not, starts it with only these variables, and waits.
 ///
 /// A library that reads the environment by itself (a PKCS#11 module, the AWS SDK) cannot be told otherwise what to read.
 pub fn is_child<V: AsRef<OsStr>>(test: &str, variables: &[(&str, V)]) -> bool {
-    if env::var(CHILD).as_deref() == Ok(test) {
+    if is_running(test) {
         return true;
     }
     let mut command = Command::new(env::current_exe().unwrap());
