@@ -122,6 +122,12 @@ pub(crate) enum Command {
     Init(InitArgs),
     /// Makes a folder with images, a key and a spec, and shows plan and apply on it
     Demo(DemoArgs),
+    /// Makes a key pair: in two files, or where a service keeps keys
+    GenerateKeyPair(GenerateKeyPairArgs),
+    /// Encrypts a private key of another tool, so that it can sign
+    ImportKeyPair(ImportKeyPairArgs),
+    /// Prints the public half of a key
+    PublicKey(PublicKeyArgs),
     /// Prints the JSON Schema of a format
     Schema(SchemaArgs),
     /// Prints the completions of a shell
@@ -296,6 +302,39 @@ pub(crate) struct ManArgs {
     /// Writes the pages of all commands into this folder
     #[arg(long, value_name = "FOLDER")]
     pub(crate) dir: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct GenerateKeyPairArgs {
+    /// Makes the key in a service: hashivault://NAME, a plugin's, …
+    #[arg(long, value_name = "KEY", conflicts_with = "store")]
+    pub(crate) kms: Option<String>,
+    /// The files are PREFIX.key and PREFIX.pub
+    #[arg(long, value_name = "PREFIX", default_value = "cosign")]
+    pub(crate) output_key_prefix: String,
+    /// Keeps the encrypted key there: k8s://NAMESPACE/SECRET or gitlab://PROJECT
+    #[arg(value_name = "KEY")]
+    pub(crate) store: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ImportKeyPairArgs {
+    /// The private key: PEM of PKCS#8, PKCS#1 or SEC 1, unencrypted
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    /// The files are PREFIX.key and PREFIX.pub
+    #[arg(short, long, value_name = "PREFIX", default_value = "import-cosign")]
+    pub(crate) output_key_prefix: String,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct PublicKeyArgs {
+    /// The key, as a spec names it: a file, env://NAME, hashivault://NAME, …
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: String,
+    /// Writes it to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) outfile: Option<PathBuf>,
 }
 
 fn variable(text: &str) -> Result<(String, String), String> {

@@ -10,6 +10,7 @@ mod environment;
 mod error;
 mod explain;
 mod files;
+mod keys;
 mod logging;
 mod output;
 mod pages;
@@ -85,6 +86,9 @@ async fn dispatch(command: &Command, context: &Context) -> Result<ExitCode, Fail
         Command::Explain(args) => explain::run(args, context).await,
         Command::Init(args) => pages::init(args, context),
         Command::Demo(args) => demo::run(args, context).await,
+        Command::GenerateKeyPair(args) => keys::generate(args, context).await,
+        Command::ImportKeyPair(args) => keys::import(args, context).await,
+        Command::PublicKey(args) => keys::public_key(args, context).await,
         Command::Schema(args) => pages::schema(args),
         Command::Completions(args) => pages::completions(args),
         Command::Man(args) => pages::man(args),

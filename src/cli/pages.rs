@@ -69,7 +69,7 @@ pub(crate) fn init(args: &InitArgs, context: &Context) -> Result<ExitCode, Faile
     })?;
     let path = args.path.display();
     context.terminal.say(&format!(
-        "wrote {path}\nNext: make a key with `cosign generate-key-pair`, name your images in {path}, and run\n  countersign validate -f {path}\n  countersign plan -f {path}"
+        "wrote {path}\nNext: make a key with `countersign generate-key-pair`, name your images in {path}, and run\n  countersign validate -f {path}\n  countersign plan -f {path}"
     ));
     Ok(ExitCode::Good)
 }

@@ -6,10 +6,11 @@ use aws_lc_rs::digest::{self, Digest};
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{self as lc, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RsaKeyPair};
-use der::asn1::{ObjectIdentifier, OctetStringRef};
-use der::{Decode, Reader, SliceReader};
+use der::asn1::{ContextSpecific, ObjectIdentifier, OctetStringRef};
+use der::{Decode, Reader, SliceReader, TagNumber};
 use x509_cert::spki::AlgorithmIdentifierRef;
 
+use crate::crypto::pem;
 use crate::crypto::public_key::{ALGORITHM_EC, ALGORITHM_ED25519, ALGORITHM_RSA, curve_algorithm};
 use crate::crypto::{Hash, KeyAlgorithm, PublicKey, SignatureBytes};
 use crate::model::Secret;
@@ -58,6 +59,50 @@ impl PrivateKey {
                 "the key algorithm {other} is not taken: use ECDSA P-256, P-384 or P-521, RSA or Ed25519"
             ))),
         }
+    }
+
+    /// Reads an unencrypted PEM: PKCS#8 (`PRIVATE KEY`), PKCS#1 (`RSA PRIVATE KEY`) or SEC 1 (`EC PRIVATE KEY`).
+    ///
+    /// # Errors
+    ///
+    /// When there is no such block, it is encrypted, or its key is not one that [`KeyAlgorithm`] names.
+    pub fn from_pem(text: &Secret<String>) -> Result<Self, PrivateKeyError> {
+        let blocks = pem::blocks(text.expose());
+        // OpenSSL writes `EC PARAMETERS` before the key.
+        let private = blocks.iter().find(|it| it.label.ends_with("PRIVATE KEY"));
+        let Some(block) = private.or(blocks.first()) else {
+            return Err(PrivateKeyError("this is no PEM".into()));
+        };
+        if text.expose().contains("Proc-Type: 4,ENCRYPTED") {
+            return Err(PrivateKeyError(format!("this PEM `{}` is encrypted", block.label)));
+        }
+        let der = block.decode().map(Secret::new).ok_or_else(|| {
+            PrivateKeyError(format!("the PEM `{}` holds no valid base64", block.label))
+        });
+        match block.label {
+            "PRIVATE KEY" => Self::from_pkcs8(&der?),
+            "RSA PRIVATE KEY" => Self::from_pkcs1(&der?),
+            "EC PRIVATE KEY" => Self::from_sec1(&der?),
+            label => Err(PrivateKeyError(format!("this is a PEM `{label}`, which is not taken"))),
+        }
+    }
+
+    fn from_pkcs1(der: &Secret<Vec<u8>>) -> Result<Self, PrivateKeyError> {
+        let pair = RsaKeyPair::from_der(der.expose())
+            .map_err(|_| PrivateKeyError("this is no valid RSA private key".into()))?;
+        Self::new(pair.public_key().as_der(), Pair::Rsa(pair.clone()))
+    }
+
+    /// ECPrivateKey of RFC 5915, with the name of its curve.
+    fn from_sec1(der: &Secret<Vec<u8>>) -> Result<Self, PrivateKeyError> {
+        let curve = sec1_curve(der.expose())
+            .map_err(|error| PrivateKeyError(format!("this is no SEC 1 private key: {error}")))?;
+        let curve = curve
+            .ok_or_else(|| PrivateKeyError("the elliptic curve is not given by its name".into()))?;
+        let curve = curve_algorithm(curve).map_err(|error| PrivateKeyError(error.0))?;
+        let pair = EcdsaKeyPair::from_private_key_der(ecdsa(curve), der.expose())
+            .map_err(|_| PrivateKeyError(format!("this is no valid {curve} private key")))?;
+        Self::from_ecdsa(pair)
     }
 
     /// Makes a new ECDSA key on P-256, the kind that `cosign generate-key-pair` makes.
@@ -171,6 +216,20 @@ fn pkcs8_algorithm(der: &[u8]) -> der::Result<(ObjectIdentifier, Option<ObjectId
         Ok((algorithm.oid, curve))
     })?;
     reader.finish(found)
+}
+
+/// The curve of an ECPrivateKey.
+fn sec1_curve(der: &[u8]) -> der::Result<Option<ObjectIdentifier>> {
+    let mut reader = SliceReader::new(der)?;
+    let curve = reader.sequence(|inner| {
+        let _version = u8::decode(inner)?;
+        let _key = OctetStringRef::decode(inner)?;
+        let curve = ContextSpecific::decode_explicit(inner, TagNumber::N0)?.map(|it| it.value);
+        let rest = inner.remaining_len();
+        inner.read_slice(rest)?;
+        Ok(curve)
+    })?;
+    reader.finish(curve)
 }
 
 /// Fits a digest to a curve: ECDSA takes the leftmost bits of a digest that is longer than the order of

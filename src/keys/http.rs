@@ -39,7 +39,6 @@ pub(super) struct Call {
 /// A success. The body may hold a secret.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
     pub(super) body: Secret<Vec<u8>>,
 }
 
@@ -273,7 +272,7 @@ impl Http {
             return Err((Failure { status: Some(status), ..failure }, None));
         };
         if status.is_success() {
-            return Ok(Answer { status, headers, body });
+            return Ok(Answer { status, body });
         }
         let asked = retry_after(&headers, SystemClock.now());
         Err((Failure::of_status(status, body.expose()), asked))

@@ -41,6 +41,25 @@ impl LocalSigner {
     ) -> Result<Self, KeyError> {
         let encrypted = EncryptedKey::from_pem(text.expose()).map_err(|it| refused(key, it))?;
         let password = password(key, options).await?;
+        Self::decrypt(key, encrypted, password).await
+    }
+
+    /// The same with the password at hand.
+    #[cfg(any(feature = "gitlab", feature = "kubernetes"))]
+    pub(super) async fn open_with(
+        key: &str,
+        text: &Secret<String>,
+        password: Secret<String>,
+    ) -> Result<Self, KeyError> {
+        let encrypted = EncryptedKey::from_pem(text.expose()).map_err(|it| refused(key, it))?;
+        Self::decrypt(key, encrypted, password).await
+    }
+
+    async fn decrypt(
+        key: &str,
+        encrypted: EncryptedKey,
+        password: Secret<String>,
+    ) -> Result<Self, KeyError> {
         // The semaphore is never closed; were it, one more decryption would do no harm.
         let _permit = DECRYPTIONS.acquire().await.ok();
         let opened = tokio::task::spawn_blocking(move || encrypted.decrypt(&password)).await;
@@ -67,18 +86,18 @@ fn refused(key: &str, error: EncryptedKeyError) -> KeyError {
     };
     let advice = match &error {
         EncryptedKeyError::NotEncrypted(label) if label == "ENCRYPTED PRIVATE KEY" => Some(
-            "decrypt it with `openssl pkey`, then convert it with `cosign import-key-pair --key FILE`",
+            "decrypt it with `openssl pkey`, then convert it with `countersign import-key-pair --key FILE`",
         ),
-        EncryptedKeyError::NotEncrypted(_) => {
-            Some("convert it with `cosign import-key-pair --key FILE`, which asks for a password")
-        }
+        EncryptedKeyError::NotEncrypted(_) => Some(
+            "convert it with `countersign import-key-pair --key FILE`, which asks for a password",
+        ),
         EncryptedKeyError::NoPrivateKey(label) if label.contains("PUBLIC") => {
             Some("give a public key as `public_key`, and the private one as `key`")
         }
         EncryptedKeyError::UnknownCipher(_)
         | EncryptedKeyError::UnknownCost { .. }
         | EncryptedKeyError::UnknownKdf(_) => {
-            Some("write the key anew with `cosign import-key-pair --key FILE`")
+            Some("write the key anew with `countersign import-key-pair --key FILE`")
         }
         EncryptedKeyError::Malformed(_) | EncryptedKeyError::NoPem => Some(
             "give the private key that `cosign generate-key-pair` wrote, with all of its lines",

@@ -12,6 +12,8 @@ mod error;
 mod file;
 #[cfg(feature = "gcp-kms")]
 mod gcp_kms;
+#[cfg(feature = "gitlab")]
+mod gitlab;
 #[cfg(any(
     feature = "azure-key-vault",
     feature = "gcp-kms",
@@ -21,11 +23,16 @@ mod gcp_kms;
 ))]
 mod http;
 mod keyring;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
 mod local;
 pub mod memory;
+mod pair;
 mod password;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
+#[cfg(feature = "plugin")]
+mod plugin;
 mod provider;
 mod reference;
 #[cfg(any(
@@ -46,7 +53,8 @@ use async_trait::async_trait;
 
 pub use error::{KeyError, KeyErrorKind};
 pub use keyring::{KeySource, Keyring, KeyringEntry};
-pub use password::PasswordSource;
+pub use pair::KeyPair;
+pub use password::{PasswordSource, new_password};
 pub use provider::{
     Environment, OpenOptions, PROVIDERS, Provider, create, is_plugin, open, public_key,
 };

@@ -60,3 +60,26 @@ async fn from_file(key: &str, path: &Path) -> Result<Secret<String>, KeyError> {
 fn missing(key: &str, why: &str) -> KeyError {
     KeyError::new("open", key, KeyErrorKind::NoPassword).because(why)
 }
+
+/// The password for a new key: `COSIGN_PASSWORD`, or what the signer names, else asked for twice.
+///
+/// # Errors
+///
+/// [`KeyErrorKind::NoPassword`] where there is none, or the two answers differ; those of reading a file.
+pub async fn new_password(key: &str, options: &OpenOptions) -> Result<Secret<String>, KeyError> {
+    let asks = matches!(options.password, PasswordSource::Default)
+        && options.environment.variable(VARIABLE).is_none();
+    let first = password(key, options).await?;
+    if !asks {
+        return Ok(first);
+    }
+    let environment = Arc::clone(&options.environment);
+    let prompt = format!("Password of {key} again: ");
+    let second = tokio::task::spawn_blocking(move || environment.prompt_password(&prompt)).await;
+    match second.ok().flatten() {
+        Some(second) if second.expose() == first.expose() => Ok(first),
+        _ => Err(KeyError::new("create", key, KeyErrorKind::NoPassword)
+            .because("the two passwords differ")
+            .advise("type the same password twice, or set COSIGN_PASSWORD")),
+    }
+}

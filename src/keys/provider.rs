@@ -9,6 +9,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::crypto::PublicKey;
+#[cfg(feature = "gitlab")]
+use crate::keys::gitlab;
+#[cfg(feature = "kubernetes")]
+use crate::keys::kubernetes;
+#[cfg(feature = "plugin")]
+use crate::keys::plugin;
 #[cfg(feature = "vault")]
 use crate::keys::vault;
 use crate::keys::{KeyError, KeyErrorKind, KeyReference, PasswordSource, Signer, env, file};
@@ -26,10 +32,16 @@ pub static PROVIDERS: &[&dyn Provider] = &[
     &crate::keys::gcp_kms::GcpKms,
     #[cfg(feature = "pkcs11")]
     &crate::keys::pkcs11::Pkcs11,
+    #[cfg(feature = "gitlab")]
+    &gitlab::Gitlab,
+    #[cfg(feature = "kubernetes")]
+    &kubernetes::Kubernetes,
     #[cfg(feature = "vault")]
     &vault::Vault::HASHICORP,
     #[cfg(feature = "vault")]
     &vault::Vault::OPENBAO,
+    #[cfg(feature = "plugin")]
+    &plugin::Plugins,
 ];
 
 /// The schemes of all providers that there are, and the features that bring them.

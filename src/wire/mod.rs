@@ -1,5 +1,6 @@
 //! What talking to registries and talking to key services have in common: TLS, waits, what strangers say.
 
+#[cfg(any(feature = "kubernetes", feature = "plugin", feature = "vault"))]
 pub(crate) mod program;
 mod said;
 pub(crate) mod tls;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::sandbox::Sandbox;
 
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 13] = [
     "plan",
     "apply",
     "verify",
@@ -13,6 +13,9 @@ const COMMANDS: [&str; 10] = [
     "explain",
     "init",
     "demo",
+    "generate-key-pair",
+    "import-key-pair",
+    "public-key",
     "schema",
     "completions",
     "man",

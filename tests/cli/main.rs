@@ -15,6 +15,7 @@ mod apply;
 mod command_line;
 mod demo;
 mod explain;
+mod keys;
 mod plan;
 mod sandbox;
 mod secrets;

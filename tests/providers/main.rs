@@ -16,7 +16,13 @@ mod support;
 mod azure_key_vault;
 #[cfg(feature = "gcp-kms")]
 mod gcp_kms;
+#[cfg(feature = "gitlab")]
+mod gitlab;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
 mod pages;
+#[cfg(all(unix, feature = "plugin"))]
+mod plugin;
 #[cfg(feature = "vault")]
 mod vault;
 
@@ -26,6 +32,14 @@ use std::time::Duration;
 
 use countersign::keys::memory::MemoryEnvironment;
 use countersign::keys::{KeyError, KeyReference, OpenOptions, Signer, open};
+
+/// The key files of cosign in `tests/fixtures/keys`, one for each algorithm. Their password is `test`.
+const ALGORITHMS: [&str; 7] = ["p256", "p384", "p521", "ed25519", "rsa2048", "rsa3072", "rsa4096"];
+
+fn fixture(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/keys").join(name);
+    std::fs::read_to_string(path).unwrap()
+}
 
 /// A reference as it would stand in a spec.
 fn reference(text: &str) -> KeyReference {

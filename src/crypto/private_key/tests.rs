@@ -71,3 +71,45 @@ fn what_is_no_key_is_refused_without_showing_it() {
     truncated.truncate(40);
     assert!(PrivateKey::from_pkcs8(&Secret::new(truncated)).is_err());
 }
+
+fn import(name: &str) -> Result<PrivateKey, PrivateKeyError> {
+    let path = format!("{}/tests/fixtures/keys/import/{name}.pem", env!("CARGO_MANIFEST_DIR"));
+    PrivateKey::from_pem(&Secret::new(std::fs::read_to_string(path).unwrap()))
+}
+
+#[test]
+fn keys_of_openssl_are_read_in_all_three_forms() {
+    for name in ["ed25519.pkcs8", "p256.pkcs8", "p256.sec1", "p521.sec1", "rsa2048.pkcs1"] {
+        let key = import(name).unwrap();
+        let path = format!("{}/tests/fixtures/keys/import/{name}.pub", env!("CARGO_MANIFEST_DIR"));
+        let public = PublicKey::from_pem(&std::fs::read_to_string(path).unwrap()).unwrap();
+        assert_eq!(key.public_key(), &public, "{name}");
+        let signature = key.sign(b"message", Hash::Sha256).unwrap();
+        assert!(public.verifies(b"message", &signature, Hash::Sha256), "{name}");
+        // What is read is written as PKCS#8, which is read again.
+        let again = PrivateKey::from_pkcs8(&key.to_pkcs8().unwrap()).unwrap();
+        assert_eq!(again.public_key(), &public, "{name}");
+    }
+}
+
+#[test]
+fn what_is_not_taken_for_import_is_told_without_showing_it() {
+    for (name, expected) in [
+        ("rsa1024.pkcs1", "RSA private key"),
+        ("secp256k1.sec1", "secp256k1"),
+        ("p256.encrypted", "is encrypted"),
+    ] {
+        let error = import(name).unwrap_err().0;
+        assert!(error.contains(expected), "{error}");
+    }
+    for (text, expected) in [
+        ("hunter2", "no PEM"),
+        ("-----BEGIN PUBLIC KEY-----\naHVudGVyMg==\n-----END PUBLIC KEY-----", "`PUBLIC KEY`"),
+        ("-----BEGIN EC PRIVATE KEY-----\naHVudGVyMg==\n-----END EC PRIVATE KEY-----", "SEC 1"),
+        ("-----BEGIN RSA PRIVATE KEY-----\naHVudGVyMg==\n-----END RSA PRIVATE KEY-----", "RSA"),
+        ("-----BEGIN PRIVATE KEY-----\n%%%%\n-----END PRIVATE KEY-----", "base64"),
+    ] {
+        let error = PrivateKey::from_pem(&Secret::new(text.to_owned())).unwrap_err().0;
+        assert!(error.contains(expected) && !error.contains("hunter2"), "{error}");
+    }
+}

@@ -126,7 +126,7 @@ async fn what_is_no_key_file_is_told_with_what_to_do() {
     let plain = "-----BEGIN EC PRIVATE KEY-----\nc2VjcmV0\n-----END EC PRIVATE KEY-----\n";
     let damaged = std::fs::read_to_string(fixture("p256.key")).unwrap().replacen("eyJ", "AAA", 1);
     for (content, kind, help) in [
-        (plain.as_bytes().to_vec(), KeyErrorKind::Unsupported, Some("cosign import-key-pair")),
+        (plain.as_bytes().to_vec(), KeyErrorKind::Unsupported, Some("countersign import-key-pair")),
         (
             std::fs::read(fixture("p256.pub")).unwrap(),
             KeyErrorKind::Malformed,

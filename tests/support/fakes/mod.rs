@@ -4,6 +4,8 @@
 
 pub mod azure;
 pub mod gcp;
+pub mod gitlab;
 pub mod key;
+pub mod kubernetes;
 pub mod service;
 pub mod vault;

@@ -9,9 +9,17 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::Response;
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::Value;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use crate::support::background::Background;
+use crate::support::certificates::{Authority, Leaf, Purpose, Validity};
 
 /// One request as it came.
 #[derive(Clone, Debug)]
@@ -48,6 +56,8 @@ pub trait Answers: Send + Sync + 'static {
 /// A running service; it stops when this is dropped.
 pub struct Service<S> {
     pub state: Arc<S>,
+    /// The authority of its certificate, PEM; empty where it speaks HTTP.
+    pub authority: String,
     server: Background,
     shared: Arc<Shared>,
 }
@@ -68,7 +78,23 @@ impl<S: Answers> Service<S> {
         let server = Background::start(|listener| async {
             axum::serve(listener, app).await.unwrap();
         });
-        Self { state, server, shared }
+        Self { state, authority: String::new(), server, shared }
+    }
+
+    /// Starts it with TLS; `clients` is the authority of the certificates that clients must have.
+    pub fn start_tls(state: S, clients: Option<&Authority>) -> Self {
+        let (state, shared) = (Arc::new(state), Arc::new(Shared::default()));
+        let app = Router::new()
+            .fallback(serve::<S>)
+            .with_state((Arc::clone(&state), Arc::clone(&shared)));
+        let authority = Authority::root("service authority");
+        let leaf = authority.leaf(Purpose::Server, Validity::LONG);
+        let config = tls_config(&leaf, clients);
+        let server = Background::start(|listener| async {
+            let acceptor = TlsAcceptor::from(Arc::new(config));
+            axum::serve(TlsListener { listener, acceptor }, app).await.unwrap();
+        });
+        Self { state, authority: authority.pem().to_owned(), server, shared }
     }
 
     /// Where it listens.
@@ -76,9 +102,10 @@ impl<S: Answers> Service<S> {
         self.server.address()
     }
 
-    /// `http://…`
+    /// `http://…`, or `https://…`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address())
+        let scheme = if self.authority.is_empty() { "http" } else { "https" };
+        format!("{scheme}://{}", self.address())
     }
 
     /// What it was asked since the last time.
@@ -112,4 +139,48 @@ async fn serve<S: Answers>(
         response = response.header("retry-after", "0");
     }
     response.body(Body::from(content)).unwrap()
+}
+
+fn tls_config(leaf: &Leaf, clients: Option<&Authority>) -> ServerConfig {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .unwrap();
+    let builder = match clients {
+        None => builder.with_no_client_auth(),
+        Some(authority) => {
+            let mut roots = RootCertStore::empty();
+            roots.add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap()).unwrap();
+            let verifier =
+                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+            builder.with_client_cert_verifier(verifier.unwrap())
+        }
+    };
+    let chain = vec![CertificateDer::from(leaf.der().to_vec())];
+    let key = PrivateKeyDer::from_pem_slice(leaf.key_pem().as_bytes()).unwrap();
+    builder.with_single_cert(chain, key).unwrap()
+}
+
+struct TlsListener {
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+}
+
+impl axum::serve::Listener for TlsListener {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            let (stream, address) = self.listener.accept().await.unwrap();
+            // A client that does not trust us, or whom we do not trust, goes away.
+            if let Ok(stream) = self.acceptor.accept(stream).await {
+                return (stream, address);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
+        self.listener.local_addr()
+    }
 }

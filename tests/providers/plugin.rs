@@ -1,0 +1,155 @@
+//! `sigstore-kms-<scheme>`: a plugin of shell and openssl, and some that misbehave.
+
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Instant;
+
+use countersign::crypto::{Hash, KeyAlgorithm, PublicKey};
+use countersign::keys::memory::MemoryEnvironment;
+use countersign::keys::{Signer, conformance, create};
+use tempfile::TempDir;
+
+use super::{opened, options, reference, told};
+
+/// A key in a PEM file, signed with by openssl. It keeps count of its runs.
+const LOCAL: &str = r#"#!/bin/sh
+set -e
+echo run >> "$RUNS"
+[ "$1" = v1 ] || { echo '{"errorMessage":"unknown protocol"}'; exit 1; }
+value() { printf '%s' "$2" | sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p"; }
+number() { printf '%s' "$2" | sed -n "s/.*\"initOptions\":{[^{]*\"$1\":\([0-9]*\).*/\1/p"; }
+key=$(value keyResourceID "$2"); key=${key#local://}
+case $(number hashFunc "$2") in 5) hash=sha256 ;; 6) hash=sha384 ;; 7) hash=sha512 ;; esac
+public() { printf '{"%s":{"publicKeyPEM":"%s"}}\n' "$1" "$(openssl pkey -in "$key" -pubout | base64 | tr -d '\n')"; }
+case $(value methodName "$2") in
+defaultAlgorithm) echo '{"defaultAlgorithm":{"defaultAlgorithm":"ecdsa-p256"}}' ;;
+createKey)
+  [ "$(value algorithm "$2")" = ecdsa-p256 ] || { echo '{"errorMessage":"unknown algorithm"}'; exit 0; }
+  openssl ecparam -name prime256v1 -genkey -noout -out "$key"
+  public createKey ;;
+publicKey)
+  [ -f "$key" ] || { echo '{"errorMessage":"open the key: no such file or directory"}'; exit 0; }
+  public publicKey ;;
+signMessage)
+  cat > "$RUNS.$$"
+  if openssl pkey -in "$key" -noout -text | grep -q ED25519; then
+    made=$(openssl pkeyutl -sign -inkey "$key" -rawin -in "$RUNS.$$" | base64 | tr -d '\n')
+  else
+    made=$(openssl dgst "-$hash" -sign "$key" "$RUNS.$$" | base64 | tr -d '\n')
+  fi
+  rm "$RUNS.$$"
+  printf '{"signMessage":{"signature":"%s"}}\n' "$made" ;;
+*) echo '{"errorMessage":"unknown method"}' ;;
+esac
+"#;
+
+/// A folder with a plugin, and an environment whose `PATH` has it.
+fn plugin(scheme: &str, script: &str) -> (TempDir, MemoryEnvironment) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(format!("sigstore-kms-{scheme}"));
+    std::fs::write(&path, script).unwrap();
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+    let environment = MemoryEnvironment::default()
+        .with_variable("PATH", &format!("{}:/usr/bin:/bin", folder.path().display()))
+        .with_variable("TOKEN", "hunter2")
+        .with_variable("RUNS", folder.path().join("runs").to_str().unwrap());
+    (folder, environment)
+}
+
+fn openssl(folder: &TempDir, arguments: &str) {
+    let words = arguments.split(' ');
+    let output = Command::new("openssl").args(words).current_dir(folder.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[tokio::test]
+async fn every_algorithm_conforms() {
+    for (arguments, algorithm) in [
+        ("ecparam -name prime256v1 -genkey -noout -out key.pem", KeyAlgorithm::EcdsaP256),
+        ("ecparam -name secp384r1 -genkey -noout -out key.pem", KeyAlgorithm::EcdsaP384),
+        ("ecparam -name secp521r1 -genkey -noout -out key.pem", KeyAlgorithm::EcdsaP521),
+        ("genpkey -algorithm ed25519 -out key.pem", KeyAlgorithm::Ed25519),
+        ("genrsa -out key.pem 2048", KeyAlgorithm::Rsa(2048)),
+        ("genrsa -out key.pem 3072", KeyAlgorithm::Rsa(3072)),
+    ] {
+        let (folder, environment) = plugin("local", LOCAL);
+        openssl(&folder, arguments);
+        openssl(&folder, "pkey -in key.pem -pubout -out key.pub");
+        let public = std::fs::read_to_string(folder.path().join("key.pub")).unwrap();
+        let expected = PublicKey::from_pem(&public).unwrap();
+        assert_eq!(expected.algorithm(), algorithm);
+        let key = format!("local://{}", folder.path().join("key.pem").display());
+        let signer = opened(&key, environment).await.unwrap();
+        if algorithm == KeyAlgorithm::Ed25519 {
+            // openssl signs no empty file with it, which the suite asks for.
+            let signed = signer.sign(b"message", Hash::Sha256).await.unwrap();
+            assert!(expected.verifies(b"message", &signed.signature, Hash::Sha256));
+            continue;
+        }
+        conformance::signer(&*signer, &expected).await.unwrap();
+        let runs = std::fs::read_to_string(folder.path().join("runs")).unwrap().lines().count();
+        assert_eq!(runs, 1 + 3 * 3, "one for the key, one for each signature");
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_made_with_the_default_algorithm_and_none_is_overwritten() {
+    let (folder, environment) = plugin("local", LOCAL);
+    let key = reference(&format!("local://{}", folder.path().join("new.pem").display()));
+    let options = options(environment);
+    let made = create(&key, &options).await.unwrap();
+    assert_eq!(made.algorithm(), KeyAlgorithm::EcdsaP256);
+    told(&create(&key, &options).await.unwrap_err(), "key::exists", &["has a key"], &[]);
+}
+
+async fn error_of(script: &str) -> countersign::keys::KeyError {
+    let (_folder, environment) = plugin("acme", script);
+    opened("acme://release", environment).await.unwrap_err()
+}
+
+#[tokio::test]
+async fn each_failure_has_its_kind_and_says_what_the_plugin_said() {
+    let said = |text: &str| format!("#!/bin/sh\necho '{{\"errorMessage\":\"{text}\"}}'\nexit 1\n");
+    for (script, code, words) in [
+        (said("key release not found"), "key::not_found", "key release not found"),
+        (said("access denied for user"), "key::permission", "access denied"),
+        (said("the key is disabled"), "key::disabled", "disabled"),
+        (said("algorithm not taken"), "key::unsupported", "algorithm not taken"),
+        ("#!/bin/sh\necho oops; echo 'broken pipe' >&2\n".into(), "key::malformed", "broken pipe"),
+        ("#!/bin/sh\necho '{}'\n".into(), "key::malformed", "lacks what was asked for"),
+        ("#!/bin/sh\nyes\n".into(), "key::malformed", "more than 1 MiB"),
+        (
+            "#!/bin/sh\necho \"{\\\"errorMessage\\\":\\\"x\\\"}\" | tr x '\\033'\n".into(),
+            "key::malformed",
+            "not the JSON",
+        ),
+    ] {
+        told(&error_of(&script).await, code, &[words, "sigstore-kms-acme"], &["hunter2"]);
+    }
+    let nowhere = MemoryEnvironment::default().with_variable("PATH", "/usr/bin:relative");
+    let error = opened("acme://release", nowhere).await.unwrap_err();
+    told(&error, "key::not_found", &["no program `sigstore-kms-acme` on PATH"], &[]);
+}
+
+#[tokio::test]
+async fn a_limit_is_waited_for_and_a_plugin_that_hangs_is_killed() {
+    let script = "#!/bin/sh\necho run >> \"$RUNS\"\n[ $(wc -l < \"$RUNS\") -ge 3 ] || { echo '{\"errorMessage\":\"too many requests\"}'; exit 0; }\necho '{\"errorMessage\":\"key not found\"}'\n";
+    told(&error_of(script).await, "key::not_found", &[], &[]);
+    let began = Instant::now();
+    let error = error_of("#!/bin/sh\nexec sleep 60\n").await;
+    told(&error, "key::unavailable", &["no answer within 3 s"], &[]);
+    assert!(began.elapsed().as_secs() < 30);
+}
+
+#[tokio::test]
+async fn a_plugin_that_signs_with_another_key_is_caught() {
+    let (folder, environment) = plugin("local", LOCAL);
+    openssl(&folder, "ecparam -name prime256v1 -genkey -noout -out key.pem");
+    let key = format!("local://{}", folder.path().join("key.pem").display());
+    let signer: Arc<dyn Signer> = opened(&key, environment).await.unwrap();
+    signer.sign(b"a", Hash::Sha256).await.unwrap();
+    openssl(&folder, "ecparam -name prime256v1 -genkey -noout -out key.pem");
+    let error = signer.sign(b"a", Hash::Sha256).await.unwrap_err();
+    told(&error, "key::mismatch", &["not good under the public key"], &[]);
+}
