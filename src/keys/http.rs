@@ -85,6 +85,15 @@ impl Call {
         self
     }
 
+    /// The same with a form as body, as OAuth 2.0 wants it. Its values are secrets.
+    #[cfg(any(feature = "azure-key-vault", feature = "gcp-kms"))]
+    pub(super) fn form(mut self, fields: &[(&str, &str)]) -> Self {
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        form.extend_pairs(fields);
+        self.body = Some(Secret::new(form.finish().into_bytes()));
+        self.header("content-type", "application/x-www-form-urlencoded")
+    }
+
     /// The same with a JSON body.
     pub(super) fn json(mut self, body: &Value) -> Self {
         self.body = Some(Secret::new(body.to_string().into_bytes()));

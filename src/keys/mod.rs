@@ -1,9 +1,17 @@
 //! Signers: whatever holds a private key, behind one trait.
 
+#[cfg(feature = "aws-kms")]
+mod aws_kms;
+#[cfg(feature = "azure-key-vault")]
+mod azure_key_vault;
+#[cfg(any(feature = "azure-key-vault", feature = "gcp-kms"))]
+mod bearer;
 pub mod conformance;
 mod env;
 mod error;
 mod file;
+#[cfg(feature = "gcp-kms")]
+mod gcp_kms;
 #[cfg(feature = "gitlab")]
 mod gitlab;
 #[cfg(any(
@@ -25,6 +33,8 @@ mod local;
 pub mod memory;
 mod pair;
 mod password;
+#[cfg(feature = "pkcs11")]
+mod pkcs11;
 #[cfg(feature = "plugin")]
 mod plugin;
 mod provider;

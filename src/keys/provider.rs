@@ -24,6 +24,14 @@ use crate::model::Secret;
 pub static PROVIDERS: &[&dyn Provider] = &[
     &env::Env,
     &file::File,
+    #[cfg(feature = "aws-kms")]
+    &crate::keys::aws_kms::AwsKms,
+    #[cfg(feature = "azure-key-vault")]
+    &crate::keys::azure_key_vault::AzureKeyVault,
+    #[cfg(feature = "gcp-kms")]
+    &crate::keys::gcp_kms::GcpKms,
+    #[cfg(feature = "pkcs11")]
+    &crate::keys::pkcs11::Pkcs11,
     #[cfg(feature = "gitlab")]
     &gitlab::Gitlab,
     #[cfg(feature = "kubernetes")]

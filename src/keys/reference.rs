@@ -208,7 +208,7 @@ mod tests {
     fn a_scheme_without_its_feature_says_which_it_is() {
         for (text, feature) in [
             ("awskms:///alias/a", "aws-kms"),
-            ("azurekms://v.example/k", "azure-key-vault"),
+            ("azurekms://v.vault.azure.net/k", "azure-key-vault"),
             ("gcpkms://projects/p/locations/l/keyRings/r/cryptoKeys/k", "gcp-kms"),
             ("gitlab://group/project", "gitlab"),
             ("hashivault://k", "vault"),

@@ -12,6 +12,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[cfg(feature = "azure-key-vault")]
+mod azure_key_vault;
+#[cfg(feature = "gcp-kms")]
+mod gcp_kms;
 #[cfg(feature = "gitlab")]
 mod gitlab;
 #[cfg(feature = "kubernetes")]

@@ -15,11 +15,14 @@
 
 pub mod background;
 pub mod certificates;
+pub mod child;
 pub mod cosign;
 pub mod delay;
 pub mod docker_registry;
 pub mod fakes;
 pub mod images;
+pub mod judge;
 pub mod python;
+pub mod python_server;
 pub mod tokens;
 pub mod tools;

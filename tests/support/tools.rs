@@ -18,7 +18,11 @@ pub enum Tool {
     Crane,
     DockerRegistry,
     Oras,
+    /// Python with moto and Google's client.
+    Python,
     Skopeo,
+    /// A library of PKCS#11, with a token in software.
+    SoftHsm,
 }
 
 impl Tool {
@@ -30,7 +34,9 @@ impl Tool {
             Self::Crane => "crane",
             Self::DockerRegistry => "docker-registry",
             Self::Oras => "oras",
+            Self::Python => "python",
             Self::Skopeo => "skopeo",
+            Self::SoftHsm => "libsofthsm2.so",
         }
     }
 

@@ -108,8 +108,10 @@ fn reference(
             "pass the secret to the job as a variable, and write: key = \"env://COSIGN_PRIVATE_KEY\"",
         )),
         provider => {
-            // Both would run what the spec names.
+            // Each would run what the spec names, read it, or show it who asks.
             let runs = match provider {
+                "awskms" if !value.starts_with("awskms:///") => Some("an endpoint"),
+                "pkcs11" if value.contains("pin-source") => Some("`pin-source`"),
                 "pkcs11" if value.contains("module-path") => Some("`module-path`"),
                 other if keys::is_plugin(other) => Some("a plugin"),
                 _ => None,

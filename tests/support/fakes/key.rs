@@ -1,7 +1,7 @@
 //! Private keys for the fakes: made and used with the cryptographic library itself, not with code of ours.
 
 use aws_lc_rs::digest::{self, Digest};
-use aws_lc_rs::encoding::AsDer;
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{self as lc, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RsaKeyPair};
@@ -43,6 +43,14 @@ impl RealKey {
         let lines: Vec<_> =
             body.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
         format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n"))
+    }
+
+    /// PKCS#8 PEM of an RSA key, as clouds hand out keys of service accounts.
+    pub fn private_pem(&self) -> Option<String> {
+        let Self::Rsa(pair) = self else { return None };
+        let der: Pkcs8V1Der<'_> = pair.as_der().unwrap();
+        let body = STANDARD.encode(der.as_ref());
+        Some(format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n"))
     }
 
     /// The 32 bytes of an Ed25519 key.

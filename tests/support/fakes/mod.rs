@@ -2,6 +2,8 @@
 //!
 //! Each is itself checked by the vendor's own client where one is to be had: see `tests/providers`.
 
+pub mod azure;
+pub mod gcp;
 pub mod gitlab;
 pub mod key;
 pub mod kubernetes;

@@ -1,0 +1,247 @@
+//! Keys in Azure Key Vault and Managed HSM: `azurekms://VAULT-HOST/KEY[/VERSION]`.
+//!
+//! Spoken to over REST, with the credentials that `DefaultAzureCredential` would find. Only digests leave this
+//! machine. Source: cosign's `pkg/signature/kms/azure`; Key Vault REST API 7.4.
+
+mod credentials;
+mod reference;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use der::Encode as _;
+use der::asn1::{Any, BitString, UintRef};
+use reqwest::Method;
+use serde_json::{Value, json};
+use url::Url;
+use x509_cert::spki::{AlgorithmIdentifierOwned, ObjectIdentifier, SubjectPublicKeyInfoOwned};
+
+use crate::crypto::{Hash, KeyAlgorithm, PublicKey, SignatureBytes};
+use crate::keys::azure_key_vault::credentials::Credentials;
+use crate::keys::azure_key_vault::reference::Reference;
+use crate::keys::http::{Call, Failure, Http};
+use crate::keys::remote::{RemoteKey, RemoteSigner};
+use crate::keys::{KeyError, KeyErrorKind, KeyReference, OpenOptions, Provider, Signer};
+use crate::wire::tls::Tls;
+
+/// The provider of `azurekms://`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AzureKeyVault;
+
+const FORM: &str =
+    "write `azurekms://VAULT.vault.azure.net/KEY`, and `/VERSION` behind it for one version";
+const TIMEOUT: Duration = Duration::from_secs(30);
+const API: &str = "api-version=7.4";
+
+#[async_trait]
+impl Provider for AzureKeyVault {
+    fn name(&self) -> &'static str {
+        "azure-key-vault"
+    }
+
+    fn scheme(&self) -> &'static str {
+        "azurekms"
+    }
+
+    fn refuses(&self, reference: &str) -> Option<(&'static str, &'static str)> {
+        Reference::parse(reference).err().map(|why| (why, FORM))
+    }
+
+    async fn open(
+        &self,
+        reference: &KeyReference,
+        options: &OpenOptions,
+    ) -> Result<Arc<dyn Signer>, KeyError> {
+        let parsed = Reference::parse(reference.text()).map_err(|why| {
+            KeyError::new("open", reference, KeyErrorKind::Malformed).because(why).advise(FORM)
+        })?;
+        let opened = fetch(reference.to_string().into(), &parsed, options).await;
+        let (key, public_key) = opened.map_err(|it| described("open", reference, it))?;
+        let hashes = match public_key.algorithm() {
+            // The curve fixes the hash.
+            KeyAlgorithm::EcdsaP384 => vec![Hash::Sha384],
+            KeyAlgorithm::EcdsaP521 => vec![Hash::Sha512],
+            KeyAlgorithm::Rsa(_) => Hash::ALL.to_vec(),
+            _ => vec![Hash::Sha256],
+        };
+        Ok(Arc::new(RemoteSigner::new(reference, public_key, hashes, key)))
+    }
+}
+
+async fn fetch(
+    name: Arc<str>,
+    reference: &Reference,
+    options: &OpenOptions,
+) -> Result<(AzureKey, PublicKey), Failure> {
+    let base = parse(&reference.base())?;
+    let http = Http::new(&base, Tls::default(), TIMEOUT, options)?;
+    let credentials = Credentials::new(reference, options)?;
+    let version = reference.version.as_deref().unwrap_or_default();
+    let path = format!("keys/{}/{version}", reference.key);
+    let mut key = AzureKey { name, http, credentials, base, path, is_rsa: false };
+    let answer = key.call(Method::GET, "", None).await?;
+    if answer.pointer("/attributes/enabled") == Some(&Value::Bool(false)) {
+        return Err(Failure::new(KeyErrorKind::Disabled, "the version of the key is disabled"));
+    }
+    let jwk = answer.get("key").unwrap_or(&Value::Null);
+    let operations = jwk.get("key_ops").and_then(Value::as_array);
+    if operations.is_some_and(|them| !them.iter().any(|it| it == "sign")) {
+        return Err(unsupported("the key is not for signing: `sign` is not among its operations"));
+    }
+    // The version is the last part of the id: from here on it is the one that signs.
+    let id = text(jwk, "kid").and_then(|it| it.rsplit('/').next());
+    if let (None, Some(version)) = (&reference.version, id) {
+        key.path = format!("keys/{}/{version}", reference.key);
+    }
+    let public_key = public_key(jwk)?;
+    key.is_rsa = matches!(public_key.algorithm(), KeyAlgorithm::Rsa(_));
+    Ok((key, public_key))
+}
+
+/// Source: RFC 7517 and 7518 §6; Azure adds `EC-HSM` and `RSA-HSM`.
+fn public_key(jwk: &Value) -> Result<PublicKey, Failure> {
+    let number = |name: &str| {
+        let bytes = text(jwk, name).and_then(|it| URL_SAFE_NO_PAD.decode(it).ok());
+        bytes.ok_or_else(|| unsupported(&format!("the key has no `{name}`")))
+    };
+    let written = match text(jwk, "kty").unwrap_or_default() {
+        "EC" | "EC-HSM" => {
+            let (curve, width) = match text(jwk, "crv").unwrap_or_default() {
+                "P-256" => ("1.2.840.10045.3.1.7", 32_usize),
+                "P-384" => ("1.3.132.0.34", 48),
+                "P-521" => ("1.3.132.0.35", 66),
+                other => return Err(unsupported(&format!("the curve {other} is not taken"))),
+            };
+            let mut point = vec![4];
+            for half in [number("x")?, number("y")?] {
+                let zeros = width.checked_sub(half.len());
+                let zeros = zeros.ok_or_else(|| unsupported("the point is not on its curve"))?;
+                point.extend(std::iter::repeat_n(0, zeros));
+                point.extend(half);
+            }
+            let curve = ObjectIdentifier::new(curve).map_err(der::Error::from);
+            curve.and_then(|it| info(EC, Any::encode_from(&it)?, &point))
+        }
+        "RSA" | "RSA-HSM" => {
+            let (modulus, exponent) = (number("n")?, number("e")?);
+            let key = UintRef::new(&modulus)
+                .and_then(|modulus| [modulus, UintRef::new(&exponent)?].to_der());
+            key.and_then(|key| info(RSA, Any::null(), &key))
+        }
+        other => return Err(unsupported(&format!("keys of the type {other} are not taken"))),
+    };
+    let der = written.map_err(|_| unsupported("the key cannot be written as PKIX"))?;
+    PublicKey::from_der(&der).map_err(|error| unsupported(&error.to_string()))
+}
+
+const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+
+fn info(oid: ObjectIdentifier, parameters: Any, key: &[u8]) -> der::Result<Vec<u8>> {
+    SubjectPublicKeyInfoOwned {
+        algorithm: AlgorithmIdentifierOwned { oid, parameters: Some(parameters) },
+        subject_public_key: BitString::from_bytes(key)?,
+    }
+    .to_der()
+}
+
+fn unsupported(why: &str) -> Failure {
+    Failure::new(KeyErrorKind::Unsupported, why)
+}
+
+fn text<'a>(value: &'a Value, name: &str) -> Option<&'a str> {
+    value.get(name).and_then(Value::as_str)
+}
+
+fn parse(url: &str) -> Result<Url, Failure> {
+    Url::parse(url).map_err(|_| Failure::new(KeyErrorKind::Malformed, "an address is no URL"))
+}
+
+fn described(
+    operation: &'static str,
+    key: impl std::fmt::Display,
+    mut failure: Failure,
+) -> KeyError {
+    // 403 with the inner code `KeyDisabled`, or "Operation sign is not allowed on a disabled key".
+    let said = failure.said.to_ascii_lowercase();
+    if failure.status.is_some() && said.contains("disabled") && said.contains("key") {
+        failure.kind = KeyErrorKind::Disabled;
+    }
+    let advice = match failure.kind {
+        KeyErrorKind::Disabled => "enable it: az keyvault key set-attributes --enabled true …",
+        KeyErrorKind::NotFound => "check the name of the vault, of the key, and its version",
+        KeyErrorKind::Permission => {
+            "grant `Key Vault Crypto User` on the key (get, sign), and check the credentials: AZURE_CLIENT_ID with AZURE_TENANT_ID and a secret, a managed identity, or `az login`"
+        }
+        KeyErrorKind::Unsupported => {
+            "create a key of EC P-256, P-384 or P-521, or RSA 2048 to 4096, that may sign"
+        }
+        _ => return failure.at(operation, key),
+    };
+    failure.at(operation, key).advise(advice)
+}
+
+/// A version of a key in a vault.
+struct AzureKey {
+    name: Arc<str>,
+    http: Http,
+    credentials: Credentials,
+    base: Url,
+    /// `keys/NAME/VERSION`.
+    path: String,
+    is_rsa: bool,
+}
+
+impl std::fmt::Debug for AzureKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AzureKey").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl AzureKey {
+    async fn call(
+        &self,
+        method: Method,
+        verb: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, Failure> {
+        let url = self.base.join(&format!("{}{verb}?{API}", self.path));
+        let url = url.map_err(|_| Failure::new(KeyErrorKind::Malformed, "the key has no URL"))?;
+        let mut call = self.credentials.authorize(Call::new(method, url)).await?;
+        if let Some(body) = body {
+            call = call.json(body);
+        }
+        self.http.send(&call).await?.json()
+    }
+}
+
+#[async_trait]
+impl RemoteKey for AzureKey {
+    async fn sign(&self, message: &[u8], hash: Hash) -> Result<SignatureBytes, KeyError> {
+        let algorithm = match (self.is_rsa, hash) {
+            (false, Hash::Sha256) => "ES256",
+            (false, Hash::Sha384) => "ES384",
+            (false, Hash::Sha512) => "ES512",
+            // PKCS#1 v1.5, not PS*: `cosign verify --key` takes nothing else.
+            (true, Hash::Sha256) => "RS256",
+            (true, Hash::Sha384) => "RS384",
+            (true, Hash::Sha512) => "RS512",
+        };
+        let value = URL_SAFE_NO_PAD.encode(hash.digest(message));
+        let body = json!({ "alg": algorithm, "value": value });
+        let answer = self.call(Method::POST, "/sign", Some(&body)).await;
+        let answer = answer.map_err(|it| described("sign with", &self.name, it))?;
+        let malformed = |why: String| {
+            KeyError::new("sign with", &self.name, KeyErrorKind::Malformed).because(why)
+        };
+        let bytes = URL_SAFE_NO_PAD.decode(text(&answer, "value").unwrap_or_default());
+        let bytes = bytes.map_err(|error| malformed(format!("the signature: {error}")))?;
+        if self.is_rsa {
+            return Ok(SignatureBytes::new(bytes));
+        }
+        SignatureBytes::from_fixed_width(&bytes).map_err(|error| malformed(error.to_string()))
+    }
+}

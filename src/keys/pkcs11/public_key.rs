@@ -1,0 +1,116 @@
+//! The public half of a key on a token: tokens keep it in one of four places.
+
+use cryptoki::error::Error;
+use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
+use cryptoki::session::Session;
+use der::asn1::{Any, AnyRef, BitString, OctetStringRef, UintRef};
+use der::{Decode as _, Encode as _};
+use x509_cert::spki::{AlgorithmIdentifierOwned, ObjectIdentifier, SubjectPublicKeyInfoOwned};
+
+use crate::crypto::{Certificate, PublicKey};
+use crate::keys::pkcs11::reference::Reference;
+
+const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+
+/// The public key of `private`: what stands in it, in the public key beside it, or in the certificate beside it.
+///
+/// "Beside" is the same `CKA_ID`, or the same label where the key has no id. The first signature shows whether they
+/// belong together.
+pub(super) fn of(
+    session: &Session,
+    private: ObjectHandle,
+    reference: &Reference,
+) -> Result<Result<PublicKey, String>, Error> {
+    let own = session.get_attributes(private, WANTED)?;
+    if let Some(key) = from_attributes(&own) {
+        return Ok(key);
+    }
+    let id = own.iter().find_map(|it| match it {
+        Attribute::Id(id) if !id.is_empty() => Some(Attribute::Id(id.clone())),
+        _ => None,
+    });
+    let label = reference.object.clone().map(|it| Attribute::Label(it.into_bytes()));
+    let Some(beside) = id.or(label) else {
+        return Ok(Err("the private key has no CKA_ID, so its public half cannot be found".into()));
+    };
+    for class in [ObjectClass::PUBLIC_KEY, ObjectClass::CERTIFICATE] {
+        for found in session.find_objects(&[Attribute::Class(class), beside.clone()])? {
+            let attributes = session.get_attributes(found, WANTED)?;
+            let key = match class {
+                ObjectClass::CERTIFICATE => from_certificate(&attributes),
+                _ => from_attributes(&attributes),
+            };
+            if let Some(key) = key {
+                return Ok(key);
+            }
+        }
+    }
+    Ok(Err(
+        "the token has neither a public key nor a certificate with the CKA_ID of the private key"
+            .into(),
+    ))
+}
+
+const WANTED: &[AttributeType] = &[
+    AttributeType::Id,
+    AttributeType::PublicKeyInfo,
+    AttributeType::EcParams,
+    AttributeType::EcPoint,
+    AttributeType::Modulus,
+    AttributeType::PublicExponent,
+    AttributeType::Value,
+];
+
+fn from_certificate(attributes: &[Attribute]) -> Option<Result<PublicKey, String>> {
+    let value = attributes.iter().find_map(|it| match it {
+        Attribute::Value(value) => Some(value),
+        _ => None,
+    })?;
+    let certificate = Certificate::from_der(value).map_err(|error| error.to_string());
+    Some(certificate.map(|it| it.public_key().clone()))
+}
+
+fn from_attributes(attributes: &[Attribute]) -> Option<Result<PublicKey, String>> {
+    let (mut curve, mut point, mut modulus, mut exponent) = (None, None, None, None);
+    for attribute in attributes {
+        match attribute {
+            Attribute::PublicKeyInfo(der) if !der.is_empty() => {
+                return Some(PublicKey::from_der(der).map_err(|error| error.to_string()));
+            }
+            Attribute::EcParams(it) if !it.is_empty() => curve = Some(it),
+            Attribute::EcPoint(it) if !it.is_empty() => point = Some(it),
+            Attribute::Modulus(it) if !it.is_empty() => modulus = Some(it),
+            Attribute::PublicExponent(it) if !it.is_empty() => exponent = Some(it),
+            _ => {}
+        }
+    }
+    let info = match (curve, point, modulus, exponent) {
+        (Some(curve), Some(point), ..) => elliptic(curve, point),
+        (_, _, Some(modulus), Some(exponent)) => rsa(modulus, exponent),
+        _ => return None,
+    };
+    let key = info
+        .map_err(|error| format!("the public key of the token cannot be read: {error}"))
+        .and_then(|der| PublicKey::from_der(&der).map_err(|error| error.to_string()));
+    Some(key)
+}
+
+/// `CKA_EC_POINT` is an `OCTET STRING` around the point; some tokens give the point alone.
+fn elliptic(curve: &[u8], point: &[u8]) -> der::Result<Vec<u8>> {
+    let point = OctetStringRef::from_der(point).map_or(point, |it| it.as_bytes());
+    info(EC, Any::from(AnyRef::from_der(curve)?), point)
+}
+
+fn rsa(modulus: &[u8], exponent: &[u8]) -> der::Result<Vec<u8>> {
+    let key = [UintRef::new(modulus)?, UintRef::new(exponent)?].to_der()?;
+    info(RSA, Any::null(), &key)
+}
+
+fn info(oid: ObjectIdentifier, parameters: Any, key: &[u8]) -> der::Result<Vec<u8>> {
+    SubjectPublicKeyInfoOwned {
+        algorithm: AlgorithmIdentifierOwned { oid, parameters: Some(parameters) },
+        subject_public_key: BitString::from_bytes(key)?,
+    }
+    .to_der()
+}

@@ -1,0 +1,224 @@
+//! `azurekms://`, on a fake of Key Vault.
+
+use std::os::unix::fs::PermissionsExt;
+
+use countersign::crypto::{Hash, KeyAlgorithm, PublicKey};
+use countersign::keys::conformance;
+use countersign::keys::memory::MemoryEnvironment;
+use der::Decode;
+use der::asn1::{SequenceOf, UintRef};
+use serde_json::json;
+
+use super::support::certificates::{Authority, Purpose, Validity};
+use super::support::fakes::azure::Azure;
+use super::support::fakes::service::Service;
+use super::support::judge::{JUDGES, Judge};
+use super::support::tools;
+use super::{opened, told};
+
+/// Credentials from the machine.
+fn environment(azure: &Service<Azure>) -> MemoryEnvironment {
+    MemoryEnvironment::default().with_variable("AZURE_POD_IDENTITY_AUTHORITY_HOST", &azure.url())
+}
+
+/// Credentials of a client that is yet to be proven.
+fn client(azure: &Service<Azure>) -> MemoryEnvironment {
+    MemoryEnvironment::default()
+        .with_variable("AZURE_AUTHORITY_HOST", &azure.url())
+        .with_variable("AZURE_TENANT_ID", "tenant-1")
+        .with_variable("AZURE_CLIENT_ID", "client-1")
+}
+
+fn reference(azure: &Service<Azure>, key: &str) -> String {
+    format!("azurekms://{}/{key}", azure.address())
+}
+
+#[tokio::test]
+async fn every_algorithm_conforms_and_cosign_verifies_it() {
+    let azure = Azure::start();
+    let judge = if tools::have(JUDGES) { Some(Judge::new().await) } else { None };
+    for (kind, type_, algorithm, hash) in [
+        ("ecdsa-p256", "EC", KeyAlgorithm::EcdsaP256, Hash::Sha256),
+        ("ecdsa-p384", "EC-HSM", KeyAlgorithm::EcdsaP384, Hash::Sha384),
+        ("ecdsa-p521", "EC", KeyAlgorithm::EcdsaP521, Hash::Sha512),
+        ("rsa-2048", "RSA", KeyAlgorithm::Rsa(2048), Hash::Sha256),
+        ("rsa-3072", "RSA-HSM", KeyAlgorithm::Rsa(3072), Hash::Sha256),
+        ("rsa-4096", "RSA", KeyAlgorithm::Rsa(4096), Hash::Sha256),
+    ] {
+        let version = azure.state.create(kind, kind, type_);
+        let expected = PublicKey::from_pem(&azure.state.public_pem(kind, &version)).unwrap();
+        assert_eq!(expected.algorithm(), algorithm);
+        for suffix in [String::new(), format!("/{version}")] {
+            let text = reference(&azure, &format!("{kind}{suffix}"));
+            let signer = opened(&text, environment(&azure)).await.unwrap();
+            assert_eq!(signer.sign(b"a", hash).await.unwrap().public_key, expected);
+            if suffix.is_empty() {
+                conformance::signer(&*signer, &expected).await.unwrap();
+            }
+            if let (Some(judge), "") = (&judge, suffix.as_str()) {
+                judge.verify(&*signer, hash).await;
+            }
+            if hash != Hash::Sha256 {
+                let error = signer.sign(b"", Hash::Sha256).await.unwrap_err();
+                told(&error, "key::unsupported", &[&format!("`hash = \"{hash}\"`")], &[]);
+            }
+        }
+    }
+}
+
+/// One signature in 128 has a zero in front of one of its halves; cosign refuses those (its issue 3709).
+#[tokio::test]
+async fn a_short_half_is_no_trouble() {
+    let azure = Azure::start();
+    azure.state.create("k", "ecdsa-p256", "EC");
+    let signer = opened(&reference(&azure, "k"), environment(&azure)).await.unwrap();
+    let mut messages = 0..10_000_u32;
+    let is_short = |der: &[u8]| {
+        let numbers = SequenceOf::<UintRef<'_>, 2>::from_der(der).unwrap();
+        numbers.iter().any(|it| it.as_bytes().len() < 32)
+    };
+    // Each is verified before it comes back; a short one comes after some hundred.
+    loop {
+        let message = messages.next().unwrap().to_be_bytes();
+        let signed = signer.sign(&message, Hash::Sha256).await.unwrap();
+        if is_short(signed.signature.as_bytes()) {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_a_version_the_latest_signs_for_the_whole_run() {
+    let azure = Azure::start();
+    azure.state.create("k", "ecdsa-p256", "EC");
+    let second = azure.state.create("k", "ecdsa-p256", "EC");
+    let signer = opened(&reference(&azure, "k"), environment(&azure)).await.unwrap();
+    let expected = PublicKey::from_pem(&azure.state.public_pem("k", &second)).unwrap();
+    assert_eq!(signer.public_key(), Some(&expected));
+    azure.state.create("k", "ecdsa-p256", "EC");
+    azure.asked();
+    for _ in 0..3 {
+        signer.sign(b"a", Hash::Sha256).await.unwrap();
+    }
+    let asked: Vec<_> = azure.asked().iter().map(|it| it.target.clone()).collect();
+    assert_eq!(asked, vec![format!("/keys/k/{second}/sign?api-version=7.4"); 3]);
+}
+
+#[tokio::test]
+async fn credentials_are_those_of_the_default_chain_in_its_order() {
+    let azure = Azure::start();
+    azure.state.create("k", "ecdsa-p256", "EC");
+    let (key, folder) = (reference(&azure, "k"), tempfile::tempdir().unwrap());
+    let write = |name: &str, content: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let secret = &azure.state.client_secret;
+    let federated = write("federated", &format!("{}\n", azure.state.federated_token));
+    // Only the key of the certificate counts here; whose certificate it is, Entra ID knows.
+    let certificate =
+        Authority::root("root").leaf(Purpose::CodeSigning("a@acme.example"), Validity::LONG);
+    let pem = azure.state.client.private_pem().unwrap() + certificate.pem();
+    let certificate = write("client.pem", &pem);
+    let app_service = || {
+        MemoryEnvironment::default()
+            .with_variable("IDENTITY_ENDPOINT", &format!("{}/msi", azure.url()))
+            .with_variable("IDENTITY_HEADER", "app")
+    };
+    let path = "AZURE_CLIENT_CERTIFICATE_PATH";
+    for (environment, asked) in [
+        (
+            client(&azure)
+                .with_variable("AZURE_CLIENT_SECRET", secret)
+                .with_variable(path, "/nowhere"),
+            "/tenant-1/oauth2/v2.0/token",
+        ),
+        (client(&azure).with_variable(path, &certificate), "/tenant-1/oauth2/v2.0/token"),
+        (
+            client(&azure).with_variable("AZURE_FEDERATED_TOKEN_FILE", &federated),
+            "/tenant-1/oauth2/v2.0/token",
+        ),
+        (app_service(), "/msi"),
+        (environment(&azure), "/metadata/identity/oauth2/token"),
+    ] {
+        azure.asked();
+        opened(&key, environment).await.unwrap();
+        assert_eq!(azure.asked()[0].path(), asked);
+    }
+    // `az`, where there is neither.
+    let az = folder.path().join("az");
+    let answer = json!({ "accessToken": azure.state.token, "expires_on": 4_000_000_000_u64 });
+    let script = format!("#!/bin/sh\n[ \"$6\" = https://vault.azure.net ] && echo '{answer}'\n");
+    std::fs::write(&az, script).unwrap();
+    std::fs::set_permissions(&az, PermissionsExt::from_mode(0o700)).unwrap();
+    let alone = || {
+        MemoryEnvironment::default()
+            .with_variable("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:9")
+    };
+    let with_az = || alone().with_variable("PATH", folder.path().to_str().unwrap());
+    opened(&key, with_az()).await.unwrap();
+    std::fs::write(&az, "#!/bin/sh\necho 'Please run az login' >&2\nexit 1\n").unwrap();
+    told(
+        &opened(&key, with_az()).await.unwrap_err(),
+        "key::permission",
+        &["Please run az login"],
+        &[],
+    );
+    told(&opened(&key, alone()).await.unwrap_err(), "key::permission", &["no `az` on PATH"], &[]);
+
+    let wrong = client(&azure).with_variable("AZURE_CLIENT_SECRET", "a-wrong-secret");
+    let error = opened(&key, wrong).await.unwrap_err();
+    told(&error, "key::permission", &["client secret", "AADSTS7000215"], &["a-wrong-secret"]);
+    for (name, value, code, words) in [
+        (path, "/nowhere/a.pem", "key::permission", "/nowhere/a.pem"),
+        (path, federated.as_str(), "key::malformed", "no PEM certificate"),
+        ("AZURE_FEDERATED_TOKEN_FILE", "/nowhere/t", "key::permission", "/nowhere/t"),
+    ] {
+        let error = opened(&key, client(&azure).with_variable(name, value)).await.unwrap_err();
+        told(&error, code, &[words], &[]);
+    }
+    let cloud = environment(&azure).with_variable("AZURE_ENVIRONMENT", "MOON");
+    told(&opened(&key, cloud).await.unwrap_err(), "key::malformed", &["AZURE_ENVIRONMENT"], &[]);
+}
+
+#[tokio::test]
+async fn what_fails_says_why() {
+    let azure = Azure::start();
+    azure.state.create("k", "ecdsa-p256", "EC");
+    azure.state.create("off", "ecdsa-p256", "EC");
+    azure.state.disable("off");
+    azure.state.create("encrypts", "rsa-2048", "RSA");
+    azure.state.forbid_signing("encrypts");
+    azure.state.create("odd", "ed25519", "oct");
+    let token = azure.state.token.clone();
+    for (key, code, words) in [
+        ("absent", "key::not_found", ["was not found", "name of the vault"]),
+        ("k/0123", "key::not_found", ["was not found", "name of the vault"]),
+        ("off", "key::disabled", ["is disabled", "set-attributes --enabled"]),
+        ("encrypts", "key::unsupported", ["not for signing", "that may sign"]),
+        ("odd", "key::unsupported", ["type oct", "EC P-256"]),
+    ] {
+        let error = opened(&reference(&azure, key), environment(&azure)).await.unwrap_err();
+        told(&error, code, &words, &[&token]);
+    }
+    let signer = opened(&reference(&azure, "k"), environment(&azure)).await.unwrap();
+    let fault =
+        |code: &str, message: &str| json!({ "error": { "code": code, "message": message } });
+    azure.fail_next(
+        403,
+        fault("Forbidden", "The user, group or application 'x' does not have keys sign permission"),
+    );
+    let error = signer.sign(b"a", Hash::Sha256).await.unwrap_err();
+    told(&error, "key::permission", &["keys sign permission", "Key Vault Crypto User"], &[&token]);
+    // What passes is tried again.
+    azure.fail_next(429, fault("Throttled", "Request was not processed"));
+    azure.fail_next(503, fault("ServiceUnavailable", "try again"));
+    signer.sign(b"a", Hash::Sha256).await.unwrap();
+    azure.state.disable("k");
+    let error = signer.sign(b"a", Hash::Sha256).await.unwrap_err();
+    told(&error, "key::disabled", &["disabled key"], &[&token]);
+    // Nobody is there.
+    let error = opened("azurekms://127.0.0.1:9/k", environment(&azure)).await.unwrap_err();
+    told(&error, "key::unavailable", &["127.0.0.1:9"], &[&token]);
+}
