@@ -1,6 +1,11 @@
 //! What talking to registries and talking to key services have in common: TLS, waits, what strangers say.
 
-#[cfg(any(feature = "kubernetes", feature = "plugin", feature = "vault"))]
+#[cfg(any(
+    feature = "azure-key-vault",
+    feature = "kubernetes",
+    feature = "plugin",
+    feature = "vault"
+))]
 pub(crate) mod program;
 mod said;
 pub(crate) mod tls;
