@@ -7,7 +7,7 @@ use countersign::exit_code::ExitCode;
 use countersign::model::{Digest, ImageRef, LayoutPath, Locator, Repository, Subject};
 use countersign::observe::{Opening, examine_closely, open_signers, resolve};
 use countersign::plan::{
-    Cleaning, Desired, DiffOptions, Explanation, Name, Origin, Prune, Target, diff, explain,
+    Cleaning, Desired, DiffOptions, Explanation, Name, Origin, Target, diff, explain,
 };
 use countersign::render;
 use countersign::store::{Intent, ReadStore, StoreErrorKind};
@@ -131,20 +131,7 @@ fn exit(kind: StoreErrorKind) -> ExitCode {
 /// An image that the spec does not reach: nothing is wanted of it, and nothing is removed.
 fn undeclared(image: &ImageRef, digest: Digest, args: &ExplainArgs) -> Target {
     let origin = Origin { file: "the command line".into(), line: 1 };
-    Target {
-        subject: Subject { repository: image.repository.clone(), digest },
-        signatures: image.repository.clone(),
-        names: vec![Name { text: Arc::from(args.image.as_str()), origin }],
-        wants: Vec::new(),
-        signers: Vec::new(),
-        requires: Vec::new(),
-        prune: Prune::Keep,
-        optional: false,
-        exists: false,
-        children: Vec::new(),
-        moved: Vec::new(),
-        blocked: Vec::new(),
-        immutable_tags: false,
-        incomplete: false,
-    }
+    let subject = Subject { repository: image.repository.clone(), digest };
+    let names = vec![Name { text: Arc::from(args.image.as_str()), origin }];
+    Target { names, ..Target::bare(subject, image.repository.clone()) }
 }

@@ -23,7 +23,7 @@ pub use signers::{Opening, open_signers};
 use crate::keys::Keyring;
 use crate::model::{Clock, Glob, Repository};
 use crate::plan::{
-    Cleaning, Desired, DiffOptions, Explanation, Failure, Observed, Plan, SignerFingerprints,
+    Cleaning, Desired, DiffOptions, Explanation, Failure, Making, Observed, Plan, SignerFingerprints,
     Signers, Target, TargetPlan, Unresolved, diff, explain, hold_parents, signer_warnings,
 };
 use crate::store::{ReadStore, StoreError};
@@ -40,11 +40,14 @@ pub struct ObserveOptions {
     pub shard: Option<Shard>,
     /// Repositories whose registry refuses to overwrite tags.
     pub immutable: Immutable,
+    /// Whether signatures that are there already are enough.
+    pub making: Making,
 }
 
 impl Default for ObserveOptions {
     fn default() -> Self {
-        Self { jobs: 64, targets: Vec::new(), shard: None, immutable: Immutable::default() }
+        let (immutable, making) = (Immutable::default(), Making::IfMissing);
+        Self { jobs: 64, targets: Vec::new(), shard: None, immutable, making }
     }
 }
 
