@@ -17,6 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["event"],
     &["observe"],
     &["apply"],
+    &["transfer"],
     &["render"],
     &["cli"],
 ];

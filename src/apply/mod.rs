@@ -6,6 +6,7 @@
 mod converge;
 mod prepare;
 mod remove;
+mod single;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,6 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures::StreamExt as _;
 use futures::stream;
 use tokio::sync::watch;
+
+pub use single::{Made, Removed, delete_tag};
 
 use crate::apply::converge::Converge;
 use crate::apply::remove::TagsByDigest;

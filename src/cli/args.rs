@@ -7,6 +7,10 @@ use countersign::model::{Digest, Glob};
 use countersign::spec::AllowEnv;
 
 use super::shard::ShardArg;
+use super::single::args::{
+    AttachArgs, CleanArgs, CopyArgs, DownloadArgs, GenerateArgs, ImageArgs, SignArgs,
+    TriangulateArgs, VerifyImageArgs,
+};
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -109,12 +113,28 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// Signs, attaches and cleans until the registries are as declared
     Apply(ApplyArgs),
-    /// Checks that every image is as declared; reads only
+    /// Checks that every image is as declared, or with --key the images that are named; reads only
     Verify(VerifyArgs),
     /// Checks a spec, without any registry and any key
     Validate(ValidateArgs),
     /// Shows every signature of an image, whose it is, and why it counts or not
     Explain(ExplainArgs),
+    /// Signs images with a key, without a spec
+    Sign(SignArgs),
+    /// Prints what would be signed, for another tool to sign
+    Generate(GenerateArgs),
+    /// Attaches what another tool made
+    Attach(AttachArgs),
+    /// Prints what is attached to an image
+    Download(DownloadArgs),
+    /// Prints where the signatures of an image are
+    Triangulate(TriangulateArgs),
+    /// Shows what is attached to an image
+    Tree(ImageArgs),
+    /// Removes what is attached to an image
+    Clean(CleanArgs),
+    /// Copies an image with what is attached to it
+    Copy(CopyArgs),
     /// Writes a spec to begin with
     Init(InitArgs),
     /// Makes a folder with images, a key and a spec, and shows plan and apply on it
@@ -218,6 +238,8 @@ pub(crate) struct VerifyArgs {
     pub(crate) spec: SpecArgs,
     #[command(flatten)]
     pub(crate) look: LookArgs,
+    #[command(flatten)]
+    pub(crate) images: VerifyImageArgs,
     /// How the result is written
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: OutputFormat,

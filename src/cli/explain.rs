@@ -10,7 +10,7 @@ use countersign::plan::{
     Cleaning, Desired, DiffOptions, Explanation, Name, Origin, Target, diff, explain,
 };
 use countersign::render;
-use countersign::store::{Intent, ReadStore, StoreErrorKind};
+use countersign::store::{Intent, ReadStore, StoreError, StoreErrorKind};
 
 use super::args::{ExplainArgs, LookArgs, OutputFormat};
 use super::context::{Context, Session};
@@ -107,14 +107,16 @@ async fn digest_of(image: &ImageRef, store: &dyn ReadStore) -> Result<Digest, Fa
     };
     match store.resolve(&image.repository, &locator).await {
         Ok(descriptor) => Ok(descriptor.digest),
-        Err(error) => {
-            let text = format!("cannot explain {image}");
-            let failed = Failed::new(exit(error.kind), error.kind.code(), text).because(&error);
-            Err(match error.kind.help() {
-                Some(help) => failed.help(help),
-                None => failed,
-            })
-        }
+        Err(error) => Err(unresolved(&format!("cannot explain {image}"), &error)),
+    }
+}
+
+/// What a store said when it was asked for the digest of an image.
+pub(crate) fn unresolved(text: &str, error: &StoreError) -> Failed {
+    let failed = Failed::new(exit(error.kind), error.kind.code(), text).because(error);
+    match error.kind.help() {
+        Some(help) => failed.help(help),
+        None => failed,
     }
 }
 

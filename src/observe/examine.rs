@@ -134,7 +134,7 @@ async fn absent_by_tag_list(
     }
 }
 
-async fn read_payload(
+pub(super) async fn read_payload(
     target: &Target,
     store: &dyn ReadStore,
     layer: &CarrierLayer<'_>,

@@ -7,6 +7,7 @@ mod examine;
 mod reach;
 mod resolve;
 mod signers;
+mod stored;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,12 +20,14 @@ pub(crate) use examine::{examine_carrier, read_carrier};
 pub use resolve::{Resolved, resolve};
 pub(crate) use signers::failure_of as key_failure;
 pub use signers::{Opening, open_signers};
+pub use stored::{Stored, stored};
 
 use crate::keys::Keyring;
 use crate::model::{Clock, Glob, Repository};
 use crate::plan::{
-    Cleaning, Desired, DiffOptions, Explanation, Failure, Making, Observed, Plan, SignerFingerprints,
-    Signers, Target, TargetPlan, Unresolved, diff, explain, hold_parents, signer_warnings,
+    Cleaning, Desired, DiffOptions, Explanation, Failure, Making, Observed, Plan,
+    SignerFingerprints, Signers, Target, TargetPlan, Unresolved, diff, explain, hold_parents,
+    signer_warnings,
 };
 use crate::store::{ReadStore, StoreError};
 

@@ -10,7 +10,8 @@ use crate::model::{Digest, Repository, SignerName, Subject, Tag};
 use crate::observe::ObserveOptions;
 use crate::observe::reach::{Reach, Reached};
 use crate::plan::{
-    Ability, Desired, Failure, Image, Making, Moved, Name, Selection, Target, Unresolved, Want, WantOrigin,
+    Ability, Desired, Failure, Image, Making, Moved, Name, Selection, Target, Unresolved, Want,
+    WantOrigin,
 };
 use crate::store::ReadStore;
 

@@ -120,10 +120,17 @@ impl Matching<'_> {
 
     fn satisfies(&self, found: &Found, want: &Want) -> bool {
         let counts = want.making == Making::IfMissing;
-        counts && self.state(&want.signer).is_some_and(|state| {
-            compare::differences(found, want, state, &self.target.subject.digest, self.options.now)
+        counts
+            && self.state(&want.signer).is_some_and(|state| {
+                compare::differences(
+                    found,
+                    want,
+                    state,
+                    &self.target.subject.digest,
+                    self.options.now,
+                )
                 .is_some_and(|differences| differences.is_empty())
-        })
+            })
     }
 
     /// What to do about a want that nothing satisfies.
