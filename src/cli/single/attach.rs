@@ -9,7 +9,7 @@ use countersign::exit_code::ExitCode;
 use countersign::keys::KeySource;
 use countersign::model::{Annotations, Digest, Tag};
 use countersign::payload::Claim;
-use countersign::plan::{Ability, Image, Making, SignerProfile};
+use countersign::plan::{Ability, Change, Image, Making, SignerProfile};
 use countersign::store::Intent;
 
 use super::args::AttachSignatureArgs;
@@ -71,9 +71,14 @@ pub(crate) async fn run(args: &AttachSignatureArgs, context: &Context) -> Result
     let (plan, signers) = context.plan(&session).await?;
     for target in &plan.targets {
         let (to, digest) = (&target.target.signatures, &target.target.subject.digest);
-        let writes = target.changes.iter().any(|it| it.action().writes());
-        let word = if writes { "Pushing signature to" } else { "The signature is there already" };
-        context.terminal.say(&format!("{word}: {to}:{}", Tag::of_signatures(digest)));
+        let word = target.changes.iter().find_map(|change| match change {
+            Change::Attach { .. } => Some("Pushing signature to"),
+            Change::Keep { .. } => Some("The signature is there already"),
+            _ => None,
+        });
+        if let Some(word) = word {
+            context.terminal.say(&format!("{word}: {to}:{}", Tag::of_signatures(digest)));
+        }
     }
     let report = super::write_plan(plan, &signers, &session, context).await;
     super::end(report.failures(), ExitCode::Error, context)

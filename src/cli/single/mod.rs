@@ -318,7 +318,7 @@ pub(crate) fn end<'a>(
         std::io::stderr().lock().write_all(&page)?;
     }
     match last {
-        None => Ok(context.signals.received().unwrap_or(whole)),
+        None => Ok(context.signals.received().unwrap_or(ExitCode::Good)),
         Some((failed, exit)) if told.len() == 1 => Err(failed.ending(exit)),
         Some((failed, _)) => Err(failed.ending(whole)),
     }

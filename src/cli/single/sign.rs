@@ -85,7 +85,8 @@ impl<'a> Job<'a> {
         let source = KeySource::Key {
             reference,
             password: PasswordSource::Default,
-            public_key: certificate.as_ref().map(|it| it.public_key().clone()),
+            // The key itself says whose the signature is, so that a certificate for another is found out.
+            public_key: None,
         };
         let profile = SignerProfile { certificate, chain, ..profile(Ability::Sign)? };
         let signatures = super::signature_repository(context)?;

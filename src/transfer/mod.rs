@@ -1,8 +1,12 @@
 //! Copying: an image with everything that is attached to it, between registries and layouts.
 
+mod attached;
+
 use std::collections::BTreeSet;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+
+pub use attached::Attached;
 
 use crate::model::{Descriptor, Digest, Index, Locator, Manifest, Repository, Tag, media_type};
 use crate::observe::failure_of;
@@ -18,38 +22,6 @@ const MAX_DEPTH: usize = 8;
 
 /// How often a tag that others write at the same time is merged again.
 const ATTEMPTS: usize = 8;
-
-/// What is attached to an image, by the tag or list that leads to it.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Attached {
-    /// `sha256-….att`
-    Attestations,
-    /// What the index behind the tag `sha256-…` lists: bundles, SBOMs of other tools.
-    Referrers,
-    /// `sha256-….sbom`
-    Sboms,
-    /// `sha256-….sig`
-    Signatures,
-}
-
-impl Attached {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Signatures, Self::Attestations, Self::Sboms, Self::Referrers];
-
-    /// The tag of `digest` that leads to it.
-    pub fn tag(self, digest: &Digest) -> Result<Tag, Failure> {
-        let suffix = match self {
-            Self::Attestations => ".att",
-            Self::Referrers => "",
-            Self::Sboms => ".sbom",
-            Self::Signatures => ".sig",
-        };
-        let text = format!("{}-{}{suffix}", digest.algorithm().name(), digest.hex());
-        text.parse().map_err(|error| {
-            Failure::error("copy::unreadable", format!("{digest} makes no tag: {error}"))
-        })
-    }
-}
 
 /// Whether what is at the destination may be replaced.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -221,6 +193,17 @@ impl Copy {
         put.map(|_| ()).map_err(|error| failure_of(&error))
     }
 
+    /// Says whether the destination has this very manifest there.
+    async fn is_there(
+        &self,
+        store: &dyn Store,
+        locator: &Locator,
+        manifest: &Fetched,
+    ) -> Result<bool, Failure> {
+        let there = read(store, &self.to, locator).await?;
+        Ok(there.is_some_and(|it| it.descriptor.digest == manifest.descriptor.digest))
+    }
+
     /// Fails where `tag` names something else and may not be moved.
     async fn may_write(&self, store: &dyn Store, tag: &Tag, new: &Digest) -> Result<(), Failure> {
         match store.resolve(&self.to, &Locator::Tag(tag.clone())).await {
@@ -239,6 +222,9 @@ impl Copy {
     async fn plain(&self, store: &dyn Store, tag: Tag, copied: &mut Copied) -> Result<(), Failure> {
         let locator = Locator::Tag(tag.clone());
         let Some(found) = read(store, &self.from, &locator).await? else { return Ok(()) };
+        if self.is_there(store, &locator, &found).await? {
+            return Ok(());
+        }
         self.may_write(store, &tag, &found.descriptor.digest).await?;
         self.blobs(store, &found, copied).await?;
         self.put(store, &locator, &found, &Expected::Anything).await?;
@@ -255,6 +241,9 @@ impl Copy {
     ) -> Result<(), Failure> {
         let locator = Locator::Tag(Tag::of_signatures(digest));
         let Some(found) = read(store, &self.from, &locator).await? else { return Ok(()) };
+        if self.is_there(store, &locator, &found).await? {
+            return Ok(());
+        }
         let source = Carrier::parse(&found.bytes).map_err(|error| unreadable(&error))?;
         self.blobs(store, &found, copied).await?;
         self.join(store, &locator, copied, |there| {
