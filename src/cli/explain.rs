@@ -21,7 +21,7 @@ use super::terminal::print;
 pub(crate) async fn run(args: &ExplainArgs, context: &Context) -> Result<ExitCode, Failed> {
     let image = parse(&args.image)?;
     let spec = context.load(&args.spec)?;
-    let look = LookArgs { target: Vec::new(), shard: None, jobs: 16 };
+    let look = LookArgs { target: Vec::new(), shard: None, attachments: Vec::new(), jobs: 16 };
     let session = context.session(spec, &look, Intent::Read)?;
     let work = explanations(&image, args, &session);
     let explanations = context.unless_interrupted(work).await??;

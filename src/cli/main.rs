@@ -9,7 +9,9 @@ mod demo;
 mod environment;
 mod error;
 mod explain;
+mod export;
 mod files;
+mod import;
 mod logging;
 mod output;
 mod pages;
@@ -85,6 +87,8 @@ async fn dispatch(command: &Command, context: &Context) -> Result<ExitCode, Fail
         Command::Verify(args) => verify::run(args, context).await,
         Command::Validate(args) => validate::run(args, context),
         Command::Explain(args) => explain::run(args, context).await,
+        Command::Export(args) => export::run(args, context).await,
+        Command::Import(args) => import::run(args, context).await,
         Command::Sign(args) => single::sign::run(args, context).await,
         Command::Generate(args) => single::generate::run(args, context).await,
         Command::Attach(AttachArgs { what: AttachWhat::Signature(args) }) => {

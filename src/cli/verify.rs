@@ -16,7 +16,8 @@ pub(crate) async fn run(args: &VerifyArgs, context: &Context) -> Result<ExitCode
         return super::single::verify::run(&args.images, context).await;
     }
     let spec = context.load(&args.spec)?;
-    let session = context.session(spec, &args.look, Intent::Read)?;
+    let mut session = context.session(spec, &args.look, Intent::Read)?;
+    super::export::give(&args.look.attachments, &mut session, context).await?;
     let (plan, _) = context.plan(&session).await?;
     let verification = verify(&plan, context.clock.now());
     let mut page = Vec::new();

@@ -4,6 +4,7 @@
 //! meet on one digest; then the signatures of each digest are read, side by side.
 
 mod examine;
+mod given;
 mod reach;
 mod resolve;
 mod signers;
@@ -17,6 +18,7 @@ use futures::stream;
 
 pub use examine::{examine, examine_closely, place};
 pub(crate) use examine::{examine_carrier, read_carrier};
+pub use given::Given;
 pub use resolve::{Resolved, resolve};
 pub(crate) use signers::failure_of as key_failure;
 pub use signers::{Opening, open_signers};
@@ -45,12 +47,20 @@ pub struct ObserveOptions {
     pub immutable: Immutable,
     /// Whether signatures that are there already are enough.
     pub making: Making,
+    /// Signatures made elsewhere, for whichever image owes them.
+    pub given: Given,
 }
 
 impl Default for ObserveOptions {
     fn default() -> Self {
-        let (immutable, making) = (Immutable::default(), Making::IfMissing);
-        Self { jobs: 64, targets: Vec::new(), shard: None, immutable, making }
+        Self {
+            jobs: 64,
+            targets: Vec::new(),
+            shard: None,
+            immutable: Immutable::default(),
+            making: Making::IfMissing,
+            given: Given::default(),
+        }
     }
 }
 
@@ -220,7 +230,7 @@ fn fingerprints(signers: &Signers) -> BTreeMap<crate::model::SignerName, SignerF
 }
 
 /// What a store said, as the reason of a blocked change.
-pub(crate) fn failure_of(error: &StoreError) -> Failure {
+pub fn failure_of(error: &StoreError) -> Failure {
     use crate::plan::FailureClass;
     use crate::store::StoreErrorKind;
     let class = match error.kind {

@@ -10,8 +10,7 @@ use crate::model::{Digest, Repository, SignerName, Subject, Tag};
 use crate::observe::ObserveOptions;
 use crate::observe::reach::{Reach, Reached};
 use crate::plan::{
-    Ability, Desired, Failure, Image, Making, Moved, Name, Selection, Target, Unresolved, Want,
-    WantOrigin,
+    Ability, Desired, Failure, Image, Moved, Name, Selection, Target, Unresolved, Want, WantOrigin,
 };
 use crate::store::ReadStore;
 
@@ -277,7 +276,7 @@ impl<'a> Joined<'a> {
                 target.requires.push(signer.clone());
             }
         }
-        add_wants(target, image, self.desired, self.options.making);
+        add_wants(target, image, self.desired, self.options);
     }
 
     fn finish(mut self) -> Resolved {
@@ -290,7 +289,8 @@ impl<'a> Joined<'a> {
 }
 
 /// Adds what `image` wants of `target`.
-fn add_wants(target: &mut Target, image: &Image, desired: &Desired, making: Making) {
+fn add_wants(target: &mut Target, image: &Image, desired: &Desired, options: &ObserveOptions) {
+    let making = options.making;
     let digest = target.subject.digest.clone();
     let attached: Vec<_> =
         image.attachments.iter().filter(|it| it.claim.digest == digest).collect();
@@ -314,7 +314,7 @@ fn add_wants(target: &mut Target, image: &Image, desired: &Desired, making: Maki
             let annotations = Arc::clone(&image.settings.annotations);
             let identity = Arc::clone(identity);
             let want = Want::sign(signer.clone(), &digest, identity, annotations, origin);
-            target.want(Want { making, ..want });
+            target.want(Want { making, ..options.given.fill(want, &digest) });
         }
     }
     for attachment in attached {

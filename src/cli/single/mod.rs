@@ -200,7 +200,7 @@ pub(crate) fn session(
     }
     let desired = Desired { signers, images };
     let spec = Spec { desired, keyring, registries, warnings: Problems::default() };
-    let look = LookArgs { target: Vec::new(), shard: None, jobs: 16 };
+    let look = LookArgs { target: Vec::new(), shard: None, attachments: Vec::new(), jobs: 16 };
     let mut session = context.session(spec, &look, intent)?;
     session.observer.options.making = making;
     Ok(session)
