@@ -133,6 +133,10 @@ fn write_image(
             0 => format!("{repository}:{tag}"),
             _ => format!("{repository}@{digest}"),
         };
+        // Another tag of the same digest has said it already.
+        if page.contains(&format!("reference = {}\n", quoted(&reference))) && number > 0 {
+            continue;
+        }
         let _ = write!(
             page,
             "\n[[images]]\nreference = {}\nsign_with = [{}]\n",

@@ -4,8 +4,8 @@
 # ALGORITHM is ECDSA_SHA_256 for a key of P-256, RSASSA_PKCS1_V1_5_SHA_256 for a key of RSA.
 set -eu
 signer=$1 key=$2 algorithm=$3
-cd "$(dirname "$0")"
-for payload in "$signer"/*.json; do
+here=$(dirname "$0")
+for payload in "$here/$signer"/*.json; do
   signature=${payload%.json}.sig
   [ -s "$signature" ] && continue
   aws kms sign --key-id "$key" --message "fileb://$payload" --message-type RAW \

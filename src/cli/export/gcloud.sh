@@ -4,8 +4,8 @@
 set -eu
 signer=$1
 shift
-cd "$(dirname "$0")"
-for payload in "$signer"/*.json; do
+here=$(dirname "$0")
+for payload in "$here/$signer"/*.json; do
   signature=${payload%.json}.sig
   [ -s "$signature" ] && continue
   gcloud kms asymmetric-sign --digest-algorithm=sha256 \

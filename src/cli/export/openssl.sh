@@ -3,8 +3,8 @@
 # Usage: sh sign-with-openssl.sh SIGNER KEY.pem
 set -eu
 signer=$1 key=$2
-cd "$(dirname "$0")"
-for payload in "$signer"/*.json; do
+here=$(dirname "$0")
+for payload in "$here/$signer"/*.json; do
   signature=${payload%.json}.sig
   [ -s "$signature" ] && continue
   openssl dgst -sha256 -sign "$key" -out "$signature.raw" "$payload"

@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use countersign::crypto::{SignatureBytes, SignatureError};
+use countersign::crypto::{Hash, SignatureBytes, SignatureError};
 use countersign::exit_code::ExitCode;
 use countersign::keys::KeySource;
 use countersign::model::{Annotations, Digest, Tag};
@@ -13,9 +13,7 @@ use countersign::plan::{Ability, Change, Image, Making, SignerProfile};
 use countersign::store::Intent;
 
 use super::args::AttachSignatureArgs;
-use super::{Only, digest_of, entry, not_yet, parse, profile, settings};
-use crate::context::Context;
-use crate::error::Failed;
+use super::{Context, Failed, Only, digest_of, entry, not_yet, parse, profile, settings};
 
 /// No signature is longer: RSA 4096 in base64 has 684 letters.
 const LONGEST: u64 = 1 << 20;
@@ -47,6 +45,13 @@ pub(crate) async fn run(args: &AttachSignatureArgs, context: &Context) -> Result
     let claim = claim(&payload, &path)?;
     same_subject(&claim, &digest, &path)?;
 
+    if let Some(key) = &key
+        && key.verifying_hash(&payload, &signature, Hash::default()).is_none()
+    {
+        let text = format!("the signature is not one of this key over {}", path.display());
+        return Err(Failed::new(ExitCode::Error, "attachment::does_not_verify", text)
+            .help("check that payload, signature and key belong together"));
+    }
     let ability = if key.is_some() { Ability::VerifyOnly } else { Ability::AttachOnly };
     if key.is_none() {
         context.terminal.say("the signature was not checked: give the public key with --key");

@@ -12,10 +12,10 @@ use countersign::store::Intent;
 use countersign::transfer::Attached;
 
 use super::args::{CleanArgs, CleanKind};
-use super::{Only, digest_of, entry, failed, not_yet, parse, profile, settings};
-use crate::context::{Context, Session};
-use crate::error::Failed;
-use crate::terminal::Answers;
+use super::{
+    Answers, Context, Failed, Only, Session, count as count_of, digest_of, entry, failed, not_yet,
+    parse, profile, settings, unresolved,
+};
 
 /// Removes signatures, attestations and SBOMs; or says what would go.
 pub(crate) async fn run(args: &CleanArgs, context: &Context) -> Result<ExitCode, Failed> {
@@ -47,7 +47,7 @@ pub(crate) async fn run(args: &CleanArgs, context: &Context) -> Result<ExitCode,
             Err(error) if error.kind.is_absent() => {}
             Err(error) => {
                 let text = format!("cannot read {place}:{tag}");
-                return Err(crate::explain::unresolved(&text, &error));
+                return Err(unresolved(&text, &error));
             }
         }
     }
@@ -115,7 +115,7 @@ fn say(
     count: usize,
     tags: &[Tag],
 ) {
-    let signatures = crate::problems::count(count, "signature");
+    let signatures = count_of(count, "signature");
     let mut lines = BTreeSet::new();
     if count > 0 {
         lines.insert(format!("- {signatures} in {place}:{}", Tag::of_signatures(digest)));

@@ -6,10 +6,7 @@ use countersign::store::Intent;
 use countersign::transfer::{Attached, Copy, Overwrite};
 
 use super::args::{CopyArgs, CopyKind};
-use super::{failed, parse, store};
-use crate::context::Context;
-use crate::error::Failed;
-use crate::problems::count;
+use super::{Context, Failed, count, failed, parse, store};
 
 /// Copies an image with what is attached to it.
 pub(crate) async fn run(args: &CopyArgs, context: &Context) -> Result<ExitCode, Failed> {

@@ -6,10 +6,7 @@ use countersign::payload::SimpleSigning;
 use countersign::store::Intent;
 
 use super::args::GenerateArgs;
-use super::{digest_of, pairs, parse, store};
-use crate::context::Context;
-use crate::error::Failed;
-use crate::terminal::print;
+use super::{Context, Failed, digest_of, pairs, parse, print, store};
 
 /// Prints the payload, without a newline at its end: it would be signed too.
 pub(crate) async fn run(args: &GenerateArgs, context: &Context) -> Result<ExitCode, Failed> {

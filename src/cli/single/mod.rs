@@ -37,6 +37,9 @@ use countersign::store::{Intent, ReadStore};
 use super::args::LookArgs;
 use super::context::{Context, Session};
 use super::error::Failed;
+use super::explain::unresolved;
+use super::problems::count;
+use super::terminal::{Answers, print};
 use args::RegistryArgs;
 
 /// The name of the only signer of such a run.
@@ -263,7 +266,7 @@ pub(crate) async fn digest_of(image: &ImageRef, store: &dyn ReadStore) -> Result
             Err(Failed::new(ExitCode::Error, "image::not_found", text)
                 .help("check the reference, and push the image first"))
         }
-        Err(error) => Err(super::explain::unresolved(&format!("cannot read {image}"), &error)),
+        Err(error) => Err(unresolved(&format!("cannot read {image}"), &error)),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use countersign::model::Annotations;
 
-use crate::error::Failed;
+use super::Failed;
 
 /// The annotations of all `-a`; of the same key the last counts.
 pub(crate) fn annotations(lines: &[String]) -> Result<Annotations, Failed> {

@@ -17,10 +17,7 @@ use countersign::report::{Done, Report};
 use countersign::store::Intent;
 
 use super::args::SignArgs;
-use super::{Only, entry, failed, not_yet, pairs, parse, profile};
-use crate::context::{Context, Session};
-use crate::error::Failed;
-use crate::terminal::print;
+use super::{Context, Failed, Only, Session, entry, failed, not_yet, pairs, parse, print, profile};
 
 const NO_KEYLESS: &str =
     "give a key: --key cosign.key; or declare the attachment of what cosign signed";

@@ -15,10 +15,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::args::{ImageArgs, Kind, TriangulateArgs};
-use super::{bare, digest_of, failed, parse, signature_repository, store};
-use crate::context::Context;
-use crate::error::Failed;
-use crate::terminal::print;
+use super::{
+    Context, Failed, bare, digest_of, failed, parse, print, signature_repository, store, unresolved,
+};
 
 /// Where something of an image is.
 pub(crate) async fn triangulate(
@@ -96,9 +95,7 @@ async fn manifest(
     match store.manifest(repository, &Locator::Tag(tag.clone())).await {
         Ok(found) => Ok(Some(found.bytes)),
         Err(error) if error.kind.is_absent() => Ok(None),
-        Err(error) => {
-            Err(crate::explain::unresolved(&format!("cannot read {repository}:{tag}"), &error))
-        }
+        Err(error) => Err(unresolved(&format!("cannot read {repository}:{tag}"), &error)),
     }
 }
 

@@ -8,10 +8,10 @@ use countersign::payload::{Claim, annotation};
 use countersign::store::Intent;
 
 use super::args::{VerifyImageArgs, VerifyOutput};
-use super::{bare, digest_of, failed, not_yet, pairs, parse, signature_repository, store};
-use crate::context::Context;
-use crate::error::Failed;
-use crate::terminal::print;
+use super::{
+    Context, Failed, bare, digest_of, failed, not_yet, pairs, parse, print, signature_repository,
+    store,
+};
 
 /// What a signature must be to count.
 struct Asked<'a> {
