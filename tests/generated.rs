@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use countersign::disk::Disk;
 use countersign::keys::Environment;
 use countersign::model::Secret;
-use countersign::spec::{CODES, Code, LoadOptions, Spec, json_schema};
+use countersign::spec::{CODES, Code, LoadOptions, Spec, json_schema, reference_page};
 use serde_json::{Value, json};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -74,6 +74,11 @@ fn validator() -> jsonschema::Validator {
 fn the_schema_of_specs_is_up_to_date() {
     let schema = serde_json::to_string_pretty(&json_schema()).unwrap() + "\n";
     check("schemas/spec.schema.json", &schema);
+}
+
+#[test]
+fn the_reference_of_the_spec_is_up_to_date() {
+    check("docs/spec.md", &reference_page());
 }
 
 #[test]

@@ -114,6 +114,10 @@ impl Converge {
         steps: &mut [Step],
     ) -> Result<(), Failure> {
         self.sign(target, steps).await;
+        hold_removals(steps);
+        if steps.iter().all(|step| step.result.is_some()) {
+            return Ok(());
+        }
         let mut uploaded = BTreeSet::new();
         let mut expected = planned;
         let mut current = self.first_read(target, expected.as_ref(), steps, &mut uploaded).await?;

@@ -12,6 +12,9 @@ use super::single::args::{
     TriangulateArgs, VerifyImageArgs,
 };
 
+/// The spec where none is named.
+pub(crate) const DEFAULT_SPEC: &str = "countersign.toml";
+
 const AFTER_HELP: &str = "\
 Exit codes:
     0  done, or nothing to do
@@ -158,7 +161,7 @@ pub(crate) struct SpecArgs {
     #[arg(
         short,
         long,
-        default_value = "countersign.toml",
+        default_value = DEFAULT_SPEC,
         value_name = "FILE",
         help_heading = "Spec"
     )]
@@ -298,7 +301,7 @@ pub(crate) struct ExplainArgs {
 #[derive(Args, Debug)]
 pub(crate) struct InitArgs {
     /// Where to write it; nothing is overwritten
-    #[arg(default_value = "countersign.toml")]
+    #[arg(default_value = DEFAULT_SPEC)]
     pub(crate) path: PathBuf,
 }
 

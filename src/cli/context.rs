@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use countersign::exit_code::ExitCode;
 use countersign::keys::Keyring;
 use countersign::model::{Clock, SafeUrl, SystemClock};
 use countersign::observe::{Immutable, ObserveOptions, Observer, Shard};
@@ -14,7 +15,7 @@ use countersign::store::{
     Store, Stores, credential_files,
 };
 
-use super::args::{GlobalArgs, LookArgs, SpecArgs};
+use super::args::{DEFAULT_SPEC, GlobalArgs, LookArgs, SpecArgs};
 use super::environment::Process;
 use super::error::Failed;
 use super::files::DiskFiles;
@@ -74,6 +75,14 @@ impl Context {
             Failed::usage("COUNTERSIGN_ALLOW_ENV cannot be read").because(&error)
         })?;
         allow_env.extend(args.allow_env.iter().cloned());
+        if let [file] = args.file.as_slice()
+            && file.as_os_str() == DEFAULT_SPEC
+            && !file.exists()
+        {
+            let text = format!("there is no {DEFAULT_SPEC} here");
+            return Err(Failed::new(ExitCode::Spec, "spec::unreadable", text)
+                .help("name the spec with -f FILE, or begin one: countersign init"));
+        }
         let options = LoadOptions {
             variables: args.var.iter().cloned().collect(),
             variable_files: args.var_file.clone(),
@@ -100,11 +109,10 @@ impl Context {
     ) -> Result<Session, Failed> {
         let shard = look.shard.map(|it| it.resolve(|name| self.environment.get(name)));
         let shard = shard.transpose()?;
-        let immutable = spec.registries.iter().filter(|rule| rule.immutable_tags);
         let mut options = ObserveOptions::default();
         options.jobs = usize::from(look.jobs);
         options.targets.clone_from(&look.target);
-        options.immutable = Immutable(immutable.map(|rule| rule.host.clone()).collect());
+        options.immutable = Immutable::new(&spec.registries);
         options.shard = shard;
         let remote = self.remote(spec.registries, shard, intent)?;
         let registries = Arc::new(RemoteStore::new(remote));

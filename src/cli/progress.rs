@@ -4,41 +4,46 @@ use std::sync::Arc;
 
 use countersign::event::{Event, Listener};
 use countersign::observe::Progress;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::terminal::{Bars, Terminal};
 
 /// A bar, or nothing where none is drawn.
+///
+/// It appears with the first step: before it, a key may ask for its password on the same line.
 #[derive(Clone, Debug)]
-pub(crate) struct Bar(ProgressBar);
+pub(crate) struct Bar {
+    bar: ProgressBar,
+    bars: Bars,
+}
 
 impl Bar {
-    /// A bar for `what`, which appears once its length is known.
+    /// A bar for `what`.
     pub(crate) fn new(what: &'static str, terminal: &Terminal) -> Self {
-        if terminal.bars == Bars::Hidden {
-            return Self(ProgressBar::hidden());
-        }
         let style = ProgressStyle::with_template("{msg:>10} {bar:32} {pos}/{len} {per_sec} {eta}");
         // A template that cannot be read is a defect that a look at the terminal shows.
         let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar = ProgressBar::no_length().with_style(style.progress_chars("━╸─"));
+        let bar = ProgressBar::hidden().with_style(style.progress_chars("━╸─"));
         bar.set_message(what);
-        Self(bar)
+        Self { bar, bars: terminal.bars }
     }
 
     /// Takes the bar away.
     pub(crate) fn clear(&self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
     }
 }
 
 impl Progress for Bar {
     fn total(&self, targets: usize) {
-        self.0.set_length(u64::try_from(targets).unwrap_or(u64::MAX));
+        self.bar.set_length(u64::try_from(targets).unwrap_or(u64::MAX));
     }
 
     fn advance(&self) {
-        self.0.inc(1);
+        if self.bars == Bars::Drawn && self.bar.is_hidden() {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        self.bar.inc(1);
     }
 }
 

@@ -27,11 +27,11 @@ pub use stored::{Stored, stored};
 use crate::keys::Keyring;
 use crate::model::{Clock, Glob, Repository};
 use crate::plan::{
-    Cleaning, Desired, DiffOptions, Explanation, Failure, Making, Observed, Plan,
+    Change, Cleaning, Desired, DiffOptions, Explanation, Failure, Making, Observed, Plan,
     SignerFingerprints, Signers, Target, TargetPlan, Unresolved, diff, explain, hold_parents,
     signer_warnings,
 };
-use crate::store::{ReadStore, StoreError};
+use crate::store::{ReadStore, RegistryRule, StoreError};
 
 /// How to look.
 #[derive(Clone, Debug)]
@@ -64,14 +64,21 @@ impl Default for ObserveOptions {
     }
 }
 
-/// Which repositories refuse to overwrite tags: those of the hosts that match.
+/// Which registries refuse to overwrite tags: as the longest rule that matches a host says.
 #[derive(Clone, Debug, Default)]
-pub struct Immutable(pub Vec<Glob>);
+pub struct Immutable(Vec<RegistryRule>);
 
 impl Immutable {
+    /// What `rules` say; their credentials are not kept.
+    pub fn new(rules: &[RegistryRule]) -> Self {
+        let bare = rules.iter().map(|rule| RegistryRule { credentials: None, ..rule.clone() });
+        Self(bare.collect())
+    }
+
     /// Says whether tags of `repository` cannot be overwritten.
     pub fn holds(&self, repository: &Repository) -> bool {
-        repository.host().is_some_and(|host| self.0.iter().any(|glob| glob.matches(host)))
+        let rule = repository.host().and_then(|host| RegistryRule::of(&self.0, host));
+        rule.is_some_and(|rule| rule.immutable_tags)
     }
 }
 
@@ -217,8 +224,20 @@ fn plan_target(
         Observed::Read { carrier, .. } => carrier.clone(),
         Observed::Missing | Observed::Unreadable(_) => None,
     };
-    let changes = diff(target, observed, signers, options);
+    let mut changes = diff(target, observed, signers, options);
+    slim(&mut changes);
     TargetPlan { target: Arc::clone(target), carrier, changes }
+}
+
+/// Lets go of what nothing asks for later: a fleet of 100,000 images is held as one plan.
+fn slim(changes: &mut Vec<Change>) {
+    for change in changes.iter_mut() {
+        if let Change::Keep { found, .. } = change {
+            // What is kept says what is wanted.
+            found.claim = None;
+        }
+    }
+    changes.shrink_to_fit();
 }
 
 fn fingerprints(signers: &Signers) -> BTreeMap<crate::model::SignerName, SignerFingerprints> {
@@ -253,5 +272,22 @@ pub fn failure_of(error: &StoreError) -> Failure {
     match error.kind.help() {
         Some(help) => failure.help(help),
         None => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_rule_says_whether_tags_are_immutable() {
+        let rule = |host: &str, immutable_tags| RegistryRule {
+            immutable_tags,
+            ..RegistryRule::new(host.parse().unwrap())
+        };
+        let immutable = Immutable::new(&[rule("*", true), rule("ghcr.io", false)]);
+        assert!(immutable.holds(&"quay.io/acme/api".parse().unwrap()));
+        assert!(!immutable.holds(&"ghcr.io/acme/api".parse().unwrap()));
+        assert!(!immutable.holds(&"oci:images".parse().unwrap()));
     }
 }

@@ -1,7 +1,7 @@
 //! What a spec may reach: files and environment variables, each asked for at one place, so that a spec
 //! that somebody else wrote can neither read nor send what it was not given. Pure.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Component, Path, PathBuf};
 
 use crate::keys::Environment;
@@ -136,7 +136,7 @@ impl Access<'_> {
         if !self.is_untrusted() {
             return Some(path);
         }
-        match self.files.canonical(&path) {
+        match self.resolved(&path) {
             Ok(real) if real.starts_with(&named_by.root) => Some(real),
             Ok(_) => {
                 let message = "a path outside the spec's folder is refused with `--untrusted-spec`";
@@ -144,6 +144,21 @@ impl Access<'_> {
                 problems.refuse(problem.label("leads out of the folder"))
             }
             Err(error) => problems.refuse(unreadable(place, error.kind())),
+        }
+    }
+
+    /// `path` without links; of a file that is not there, its folder without links and its name.
+    fn resolved(&self, path: &Path) -> io::Result<PathBuf> {
+        let error = match self.files.canonical(path) {
+            Ok(real) => return Ok(real),
+            Err(error) => error,
+        };
+        match (path.parent(), path.file_name()) {
+            (Some(folder), Some(name)) if error.kind() == ErrorKind::NotFound => {
+                let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+                Ok(self.files.canonical(folder)?.join(name))
+            }
+            _ => Err(error),
         }
     }
 

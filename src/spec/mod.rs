@@ -14,6 +14,7 @@ mod load;
 mod memory_files;
 mod not_yet;
 mod options;
+mod page;
 mod place;
 mod problem;
 mod raw;
@@ -33,6 +34,7 @@ use std::path::{Path, PathBuf};
 pub use code::{CODES, Code};
 pub use memory_files::MemoryFiles;
 pub use options::{AllowEnv, AllowEnvError, LoadOptions, Untrusted};
+pub use page::reference_page;
 pub use problem::{Problem, Problems};
 pub use schema::json_schema;
 

@@ -5,12 +5,22 @@ use std::path::Path;
 
 use super::sandbox::Sandbox;
 
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 20] = [
     "plan",
     "apply",
     "verify",
     "validate",
     "explain",
+    "export",
+    "import",
+    "sign",
+    "generate",
+    "attach",
+    "download",
+    "triangulate",
+    "tree",
+    "clean",
+    "copy",
     "init",
     "demo",
     "schema",

@@ -20,5 +20,6 @@ mod sandbox;
 mod secrets;
 #[cfg(unix)]
 mod signals;
+mod single;
 mod validate;
 mod verify;

@@ -1,5 +1,10 @@
 //! Nothing secret is ever written: not in pages, not in files, not in the most talkative logs.
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+
 use super::sandbox::Sandbox;
 use super::support::images::digest;
 
@@ -47,40 +52,62 @@ fn passwords_and_keys_are_in_no_output() {
 
 #[test]
 fn credentials_and_proxies_are_in_no_output() {
-    let sandbox = Sandbox::new();
-    sandbox.write(
-        "countersign.toml",
+    let (address, sent) = suspicious_registry();
+    let sandbox = Sandbox::with(&format!(
         r#"
 version = 1
-[registries."127.0.0.1:9"]
+[registries."{address}"]
 username_env = "WHO"
 password_env = "TOKEN"
 [signers.release]
 public_key = "release.pub"
 transparency_log = false
 [[images]]
-reference = "127.0.0.1:9/app:1"
+reference = "{address}/app:1"
 sign_with = ["release"]
-"#,
-    );
-    let arguments = [
-        "plan",
-        "-vvv",
-        "--allow-env",
-        "WHO@127.0.0.1:9",
-        "--allow-env",
-        "TOKEN@127.0.0.1:9",
-        "--format",
-        "json",
-    ];
-    let mut command = sandbox.command(&arguments);
-    command.envs([
+"#
+    ));
+    let (who, token) = (format!("WHO@{address}"), format!("TOKEN@{address}"));
+    let mut command = sandbox.command(&["plan", "-vvv", "--format", "json"]);
+    command.args(["--allow-env", &who, "--allow-env", &token]).envs([
         ("WHO", "somebody-secret"),
         ("TOKEN", "token-secret"),
         ("HTTPS_PROXY", "http://user:proxy-secret@127.0.0.1:9"),
     ]);
-    let ended = sandbox.ended(&mut command).expect(75);
-    for secret in ["somebody-secret", "token-secret", "proxy-secret"] {
+    let ended = sandbox.ended(&mut command).expect(77);
+    let basic = sent.recv().unwrap();
+    assert!(!basic.is_empty(), "the registry was given the credentials");
+    for secret in ["somebody-secret", "token-secret", "proxy-secret", &basic] {
         assert!(!ended.stdout.contains(secret) && !ended.stderr.contains(secret), "{ended}");
     }
+    assert!(ended.stderr.contains("TRACE"), "the log talks: {ended}");
+}
+
+/// A registry that asks for a password and then refuses it; it tells what it was given.
+fn suspicious_registry() -> (SocketAddr, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (give, given) = channel();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut basic = None;
+            let head = BufReader::new(&stream).lines().map_while(Result::ok);
+            for line in head.take_while(|line| !line.is_empty()) {
+                let line = line.to_ascii_lowercase().starts_with("authorization: ").then_some(line);
+                basic = basic.or(line.and_then(|it| it.rsplit(' ').next().map(str::to_owned)));
+            }
+            let status = match &basic {
+                Some(_) => "403 Forbidden",
+                None => "401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"here\"",
+            };
+            let answer =
+                format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            let _ = stream.write_all(answer.as_bytes());
+            if let Some(basic) = basic {
+                let _ = give.send(basic);
+            }
+        }
+    });
+    (address, given)
 }

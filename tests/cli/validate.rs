@@ -145,3 +145,15 @@ fn a_wrong_spec_ends_every_command_before_it_does_anything() {
         assert!(ended.stderr.contains("spec::version"), "{ended}");
     }
 }
+
+#[test]
+fn where_no_spec_is_a_way_to_begin_is_told() {
+    let sandbox = Sandbox::new();
+    std::fs::remove_file(sandbox.path().join("countersign.toml")).unwrap();
+    insta::assert_snapshot!(sandbox.run(&["plan"]), @r"
+    exit 65
+    --- stderr
+    error[spec::unreadable]: there is no countersign.toml here
+      help: name the spec with -f FILE, or begin one: countersign init
+    ");
+}

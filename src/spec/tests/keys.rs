@@ -181,3 +181,23 @@ fn the_declared_public_key_stands_beside_the_key() {
         Some(room.key.public_key().fingerprint())
     );
 }
+
+#[test]
+fn with_a_public_key_beside_it_the_key_may_be_elsewhere() {
+    let room = Room::new();
+    let spec = |public: &str| {
+        format!(
+            "version = 1\n[signers.room]\nkey = \"room.key\"\n{public}transparency_log = false\n{IMAGE}"
+        )
+    };
+    let with = spec("public_key = \"room.pub\"\n");
+    let world = World::new(&with).file("room.pub", &room.public());
+    assert_eq!(world.problems(), [""; 0]);
+    assert_eq!(world.untrusted().problems(), [""; 0]);
+    assert_eq!(World::new(&spec("")).problems(), ["unreadable 3"]);
+    let outside = with.replace("room.key", "../room.key");
+    let world = World::new("").untrusted().file("spec/room.pub", &room.public());
+    let world = world.file("spec/countersign.toml", &outside);
+    let problems = world.load_files(&["spec/countersign.toml"]).unwrap_err();
+    assert_eq!(crate::spec::tests::short(&problems), ["untrusted 3"]);
+}
