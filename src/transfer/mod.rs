@@ -77,16 +77,19 @@ impl Copy {
             let text = format!("there is no {} in {}", self.locator, self.from);
             Failure::error("image::not_found", text).help("check the reference, and log in")
         })?;
-        if let Some(tag) = &self.tag {
-            self.may_write(store, tag, &root.descriptor.digest).await?;
+        let mut tag = self.tag.clone().map(Locator::Tag);
+        if let (Some(Locator::Tag(name)), Some(locator)) = (&tag, &tag) {
+            self.may_write(store, name, &root.descriptor.digest).await?;
+            if self.is_there(store, locator, &root).await? {
+                tag = None;
+            }
         }
         let tree = self.tree(store, root).await?;
         for manifest in &tree {
             self.manifest(store, manifest, &mut copied).await?;
         }
-        if let (Some(tag), Some(root)) = (&self.tag, tree.last()) {
-            let locator = Locator::Tag(tag.clone());
-            self.put(store, &locator, root, &Expected::Anything).await?;
+        if let (Some(locator), Some(root)) = (&tag, tree.last()) {
+            self.put(store, locator, root, &Expected::Anything).await?;
         }
         for manifest in &tree {
             for attached in &self.with {
@@ -324,6 +327,7 @@ impl Copy {
             let there = read(store, &self.to, locator).await?;
             let Some(next) = next(there.as_ref())? else { return Ok(()) };
             if let Ok(carrier) = Carrier::parse(&next.bytes)
+                && next.descriptor.digest != Digest::of(&next.bytes)
                 && !media_type::is_index(&next.descriptor.media_type)
             {
                 let config = carrier.to_bytes().config;
