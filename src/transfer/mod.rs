@@ -244,22 +244,17 @@ impl Copy {
     ) -> Result<(), Failure> {
         let locator = Locator::Tag(Tag::of_signatures(digest));
         let Some(found) = read(store, &self.from, &locator).await? else { return Ok(()) };
-        if self.is_there(store, &locator, &found).await? {
+        let source = Carrier::parse(&found.bytes).map_err(|error| unreadable(&error))?;
+        let there = read(store, &self.to, &locator).await?;
+        let there = there.and_then(|it| Carrier::parse(&it.bytes).ok());
+        if there.is_some_and(|there| missing(&source, &there).is_empty()) {
             return Ok(());
         }
-        let source = Carrier::parse(&found.bytes).map_err(|error| unreadable(&error))?;
         self.blobs(store, &found, copied).await?;
         self.join(store, &locator, copied, |there| {
             let Some(there) = there else { return Ok(Some(found.clone())) };
             let there = Carrier::parse(&there.bytes).map_err(|error| unreadable(&error))?;
-            let known: BTreeSet<_> = there.layers().map(|it| it.id()).collect();
-            let missing = source.layers().filter(|it| !known.contains(&it.id()));
-            let missing: Vec<Addition> = missing
-                .map(|it| Addition {
-                    annotations: it.descriptor.annotations.clone().unwrap_or_default(),
-                    payload: it.descriptor.clone(),
-                })
-                .collect();
+            let missing = missing(&source, &there);
             if missing.is_empty() {
                 return Ok(None);
             }
@@ -367,6 +362,17 @@ fn children(manifest: &Fetched) -> Result<Vec<Descriptor>, Failure> {
     }
     let index = Index::parse(&manifest.bytes).map_err(|error| unreadable(&error))?;
     Ok(index.manifests)
+}
+
+/// The signatures of `source` that are not `there`.
+fn missing(source: &Carrier, there: &Carrier) -> Vec<Addition> {
+    let known: BTreeSet<_> = there.layers().map(|it| it.id()).collect();
+    let missing = source.layers().filter(|it| !known.contains(&it.id()));
+    let additions = missing.map(|it| Addition {
+        annotations: it.descriptor.annotations.clone().unwrap_or_default(),
+        payload: it.descriptor.clone(),
+    });
+    additions.collect()
 }
 
 /// Reads a manifest; none where there is none for sure.
