@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use super::sandbox::{PASSWORD, Sandbox};
-use super::support::cosign::{Cosign, SignOptions};
+use super::support::cosign::{Cosign, Format, SignOptions, VerifyOptions};
 use super::support::docker_registry::{Deletion, DockerRegistry, Options};
 use super::support::tools::{self, Tool};
 
@@ -253,6 +253,32 @@ fn copies_are_joined_mounted_and_verified() {
     // Back into a layout, signatures of every image included.
     sandbox.run(&["copy", &one, "oci:back:web"]).expect(0);
     assert_eq!(lines(&sandbox, "oci:back:web"), 1);
+}
+
+#[test]
+fn bundles_are_copied_and_those_at_the_destination_stay() {
+    if !tools::have(&[Tool::Cosign3, Tool::DockerRegistry]) {
+        return;
+    }
+    let (registry, sandbox, cosign) = (DockerRegistry::start(), Sandbox::new(), Cosign::v3());
+    let (one, two) = (registry.reference("one/app:1"), registry.reference("two/app:1"));
+    let key = cosign.generate_key_pair(sandbox.path(), "one", "");
+    let other = cosign.generate_key_pair(sandbox.path(), "two", "");
+    let bundle = SignOptions { format: Format::Bundle, ..SignOptions::default() };
+    for image in [&one, &two] {
+        sandbox.run(&["copy", "oci:images:api", image]).expect(0);
+    }
+    cosign.sign(&[&one], &key, &bundle).success();
+    cosign.sign(&[&two], &other, &bundle).success();
+    for _ in 0..2 {
+        sandbox.run(&["copy", &one, &two]).expect(0);
+        for key in [&key, &other] {
+            let verified = cosign.verify(&two, &key.trust(), &VerifyOptions::default());
+            assert_eq!(verified.unwrap().len(), 1);
+        }
+    }
+    let tree = sandbox.run(&["tree", &two]).expect(0);
+    assert_eq!(tree.stdout.matches("artifacts via OCI referrer").count(), 2, "{tree}");
 }
 
 #[test]
