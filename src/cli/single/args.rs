@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Subcommand, ValueEnum};
+use countersign::model::Secret;
 
 /// How to reach the registry.
 #[derive(Args, Clone, Debug, Default)]
@@ -26,8 +27,19 @@ pub(crate) struct RegistryArgs {
     #[arg(long, value_name = "USER", requires = "registry_password", help_heading = "Registry")]
     pub(crate) registry_username: Option<String>,
     /// The password: everybody on this machine sees it in the list of processes
-    #[arg(long, value_name = "TEXT", requires = "registry_username", help_heading = "Registry")]
-    pub(crate) registry_password: Option<String>,
+    #[arg(
+        long,
+        value_name = "TEXT",
+        value_parser = secret,
+        requires = "registry_username",
+        help_heading = "Registry"
+    )]
+    pub(crate) registry_password: Option<Secret<String>>,
+}
+
+/// What is never shown again.
+fn secret(text: &str) -> Result<Secret<String>, std::convert::Infallible> {
+    Ok(Secret::new(text.to_owned()))
 }
 
 /// `--flag`, `--flag=true` and `--flag=false`, as in cosign.

@@ -24,7 +24,7 @@ use countersign::event::Listener;
 use countersign::exit_code::ExitCode;
 use countersign::keys::{KeySource, KeyringEntry};
 use countersign::model::{
-    Annotations, Digest, Glob, ImageRef, Locator, Repository, Secret, SignerName, Subject,
+    Annotations, Digest, Glob, ImageRef, Locator, Repository, SignerName, Subject,
 };
 use countersign::plan::{
     Ability, Desired, Failure, Image, Making, Origin, Plan, Prune, Selection, Settings,
@@ -224,7 +224,6 @@ pub(crate) fn store(
 fn rules(args: &RegistryArgs, repositories: &[&Repository]) -> Result<Vec<RegistryRule>, Failed> {
     let identity = args.registry_client_cert.clone().zip(args.registry_client_key.clone());
     let credentials = args.registry_username.clone().zip(args.registry_password.clone());
-    let credentials = credentials.map(|(user, password)| (user, Secret::new(password)));
     let silent = !args.allow_http_registry
         && !args.allow_insecure_registry
         && args.registry_cacert.is_none()

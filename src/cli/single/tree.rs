@@ -9,6 +9,7 @@ use countersign::exit_code::ExitCode;
 use countersign::model::{Digest, Index, Locator, Manifest, Repository, Tag, go_json};
 use countersign::observe::{Stored, stored};
 use countersign::payload::annotation;
+use countersign::render;
 use countersign::store::{Intent, ReadStore};
 use countersign::transfer::Attached;
 use serde::Serialize;
@@ -67,6 +68,8 @@ pub(crate) async fn tree(args: &ImageArgs, context: &Context) -> Result<ExitCode
     for entry in index.iter().flat_map(|it| &it.manifests) {
         let kind = entry.annotation("dev.sigstore.bundle.predicateType");
         let kind = kind.or(entry.artifact_type.as_deref()).unwrap_or(&entry.media_type);
+        // It is anybody's text, and must not steer the terminal.
+        let kind = render::escape(kind);
         let _ =
             writeln!(text, "└── 🔗 {kind} artifacts via OCI referrer: {place}@{}", entry.digest);
     }
