@@ -30,6 +30,7 @@ use countersign::plan::{
     Ability, Desired, Failure, Image, Making, Origin, Plan, Prune, Selection, Settings,
     SignerProfile, Signers, Target,
 };
+use countersign::render;
 use countersign::report::Report;
 use countersign::spec::{Problems, RegistryRule, Spec};
 use countersign::store::{Intent, ReadStore};
@@ -67,8 +68,9 @@ pub(crate) fn parse(text: &str) -> Result<ImageRef, Failed> {
 
 /// A failure of the library, as the end of a command.
 pub(crate) fn failed(failure: &Failure) -> Failed {
-    let error =
-        Failed::coded(ExitCode::of_failure(failure), failure.code.clone(), &failure.message);
+    // It may quote what a registry said, which must not steer the terminal.
+    let message = render::escape(&failure.message);
+    let error = Failed::coded(ExitCode::of_failure(failure), failure.code.clone(), &message);
     match &failure.help {
         Some(help) => error.help(help),
         None => error,
