@@ -42,6 +42,17 @@ fn signing_twice_adds_nothing_and_force_adds_one() {
 }
 
 #[test]
+fn of_several_images_the_good_ones_are_signed() {
+    let sandbox = Sandbox::new();
+    let ended = sandbox.run_with_password(&[&SIGN[..], &["oci:images:nope"]].concat()).expect(3);
+    assert!(ended.stderr.contains("error[image::not_found]"), "{ended}");
+    assert_eq!(lines(&sandbox, "oci:images:api"), 1);
+    let mut alone = SIGN;
+    alone[6] = "oci:images:nope";
+    sandbox.run_with_password(&alone).expect(1);
+}
+
+#[test]
 fn what_is_not_there_yet_is_told() {
     let sandbox = Sandbox::new();
     for arguments in [

@@ -323,7 +323,9 @@ pub(crate) fn end<'a>(
     }
     match last {
         None => Ok(context.signals.received().unwrap_or(ExitCode::Good)),
-        Some((failed, exit)) if told.len() == 1 => Err(failed.ending(exit)),
+        Some((failed, exit)) if told.len() == 1 && exit != ExitCode::Error => {
+            Err(failed.ending(exit))
+        }
         Some((failed, _)) => Err(failed.ending(whole)),
     }
 }

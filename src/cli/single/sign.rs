@@ -38,7 +38,11 @@ pub(crate) async fn run(args: &SignArgs, context: &Context) -> Result<ExitCode, 
     let report = super::write_plan(plan, &signers, &session, context).await;
     job.tell(&report);
     job.write_stored(&report, &signers, &session).await?;
-    super::end(report.failures(), ExitCode::of_report(&report), context)
+    let whole = match (job.images.len(), ExitCode::of_report(&report)) {
+        (1, ExitCode::Partial) => ExitCode::Error,
+        (_, exit) => exit,
+    };
+    super::end(report.failures(), whole, context)
 }
 
 /// What is to be done, checked as far as that goes without a registry.
