@@ -14,6 +14,7 @@ pub mod render;
 pub mod report;
 pub mod spec;
 pub mod store;
+pub mod transfer;
 #[cfg_attr(
     not(feature = "all-providers"),
     allow(dead_code, reason = "some parts serve some providers only")

@@ -18,6 +18,7 @@ const LAYERS: &[&[&str]] = &[
     &["event"],
     &["observe"],
     &["apply"],
+    &["transfer"],
     &["render"],
     &["cli"],
 ];

@@ -60,12 +60,16 @@ impl StepId {
 impl Step {
     /// How a change ended that is no longer needed: by this run, or by somebody else.
     fn fallen_away(&self, carrier: &Carrier) -> Done {
-        let Some(Ok(prepared)) = &self.prepared else { return Done::AlreadyDone };
-        let own = carrier.layers().any(|layer| {
+        if self.is_in(carrier) { Done::Written } else { Done::AlreadyDone }
+    }
+
+    /// Says whether this very signature is there.
+    fn is_in(&self, carrier: &Carrier) -> bool {
+        let Some(Ok(prepared)) = &self.prepared else { return false };
+        carrier.layers().any(|layer| {
             layer.descriptor.digest == prepared.addition.payload.digest
                 && layer.descriptor.annotations.as_ref() == Some(&prepared.addition.annotations)
-        });
-        if own { Done::Written } else { Done::AlreadyDone }
+        })
     }
 }
 
@@ -220,8 +224,8 @@ impl Converge {
         for step in steps.iter_mut().filter(|step| step.result.is_none()) {
             let same = fresh.iter().position(|change| StepId::of(change) == step.id);
             match same {
-                Some(at) => step.change = fresh.swap_remove(at),
-                None => step.result = Some(Ok(step.fallen_away(&current.carrier))),
+                Some(at) if !step.is_in(&current.carrier) => step.change = fresh.swap_remove(at),
+                _ => step.result = Some(Ok(step.fallen_away(&current.carrier))),
             }
         }
         Ok(())

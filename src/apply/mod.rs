@@ -6,6 +6,7 @@
 mod converge;
 mod prepare;
 mod remove;
+mod single;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,6 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures::StreamExt as _;
 use futures::stream;
 use tokio::sync::watch;
+
+pub use single::{Made, Removed, delete_tag};
 
 use crate::apply::converge::Converge;
 use crate::apply::remove::TagsByDigest;
@@ -95,8 +98,7 @@ impl Applier {
                 let (converge, listener) = (Arc::clone(&converge), Arc::clone(listener));
                 let task = async move {
                     let report = if writing(&plan) {
-                        listener.hear(&Event::TargetStarted { target: &plan.target });
-                        let report = work(&converge, plan, waits).await;
+                        let report = work(&converge, plan, waits, &*listener).await;
                         listener.hear(&Event::TargetFinished { report: &report });
                         report
                     } else {
@@ -141,7 +143,12 @@ fn settled(report: &TargetReport) -> Result<(), FailureClass> {
 }
 
 /// Works on one subject when the images in it are done.
-async fn work(converge: &Converge, plan: TargetPlan, waits: Vec<Settled>) -> TargetReport {
+async fn work(
+    converge: &Converge,
+    plan: TargetPlan,
+    waits: Vec<Settled>,
+    listener: &dyn Listener,
+) -> TargetReport {
     for mut wait in waits {
         let settled = wait.wait_for(Option::is_some).await.map(|it| *it);
         let kept_by = match settled {
@@ -166,6 +173,8 @@ async fn work(converge: &Converge, plan: TargetPlan, waits: Vec<Settled>) -> Tar
         );
         return refused(plan, &reason);
     }
+    // Heard only now: what is heard to begin is also finished when the run is told to stop.
+    listener.hear(&Event::TargetStarted { target: &plan.target });
     converge.target(plan).await
 }
 

@@ -7,7 +7,7 @@ use crate::keys::Keyring;
 use crate::model::{Annotations, Descriptor, Digest, media_type};
 use crate::observe::key_failure;
 use crate::payload::{Addition, annotation};
-use crate::plan::{Change, Failure, Signers, Want, WantOrigin};
+use crate::plan::{Change, Failure, SignerKey, SignerState, Signers, Want, WantOrigin};
 
 /// A signature that is ready to be written, and the payload that goes with it.
 #[derive(Clone, Debug)]
@@ -68,7 +68,8 @@ pub(super) async fn prepare(
             sign(want, payload, signers, keyring).await?
         }
     };
-    if let (Some(payload), Some(state)) = (&payload, state) {
+    let checked = |state: &&SignerState| !matches!(state.key, SignerKey::Unchecked);
+    if let (Some(payload), Some(state)) = (&payload, state.filter(checked)) {
         let good = state
             .public_key()
             .is_some_and(|key| key.verifies(payload, &signature, state.profile.hash));

@@ -48,7 +48,8 @@ pub(crate) async fn run(args: &ApplyArgs, context: &Context) -> Result<ExitCode,
     }
     let saved = args.plan.as_deref().map(read_saved).transpose()?;
     let spec = context.load(&args.spec)?;
-    let session = context.session(spec, &args.look, Intent::Write)?;
+    let mut session = context.session(spec, &args.look, Intent::Write)?;
+    super::export::give(&args.look.attachments, &mut session, context).await?;
     let mut outputs = Outputs::new(args, context)?;
     let (fresh, signers) = context.plan(&session).await?;
     let fingerprint = fresh.fingerprint();

@@ -7,6 +7,10 @@ use countersign::model::{Digest, Glob};
 use countersign::spec::AllowEnv;
 
 use super::shard::ShardArg;
+use super::single::args::{
+    AttachArgs, CleanArgs, CopyArgs, DownloadArgs, GenerateArgs, ImageArgs, RegistryArgs, SignArgs,
+    TriangulateArgs, VerifyImageArgs,
+};
 
 /// The spec where none is named.
 pub(crate) const DEFAULT_SPEC: &str = "countersign.toml";
@@ -112,12 +116,32 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// Signs, attaches and cleans until the registries are as declared
     Apply(ApplyArgs),
-    /// Checks that every image is as declared; reads only
+    /// Checks that every image is as declared, or with --key the images that are named; reads only
     Verify(VerifyArgs),
     /// Checks a spec, without any registry and any key
     Validate(ValidateArgs),
     /// Shows every signature of an image, whose it is, and why it counts or not
     Explain(ExplainArgs),
+    /// Writes every payload that is to be signed elsewhere, and scripts that sign them
+    Export(ExportArgs),
+    /// Writes a spec of what is in repositories now
+    Import(ImportArgs),
+    /// Signs images with a key, without a spec
+    Sign(SignArgs),
+    /// Prints what would be signed, for another tool to sign
+    Generate(GenerateArgs),
+    /// Attaches what another tool made
+    Attach(AttachArgs),
+    /// Prints what is attached to an image
+    Download(DownloadArgs),
+    /// Prints where the signatures of an image are
+    Triangulate(TriangulateArgs),
+    /// Shows what is attached to an image
+    Tree(ImageArgs),
+    /// Removes what is attached to an image
+    Clean(CleanArgs),
+    /// Copies an image with what is attached to it
+    Copy(CopyArgs),
     /// Writes a spec to begin with
     Init(InitArgs),
     /// Makes a folder with images, a key and a spec, and shows plan and apply on it
@@ -171,6 +195,9 @@ pub(crate) struct LookArgs {
     /// Only part I of N (from 0); /N takes I from JOB_COMPLETION_INDEX
     #[arg(long, value_name = "I/N", help_heading = "Scope")]
     pub(crate) shard: Option<ShardArg>,
+    /// Takes the signatures in this folder for what is owed; see `export`
+    #[arg(long, value_name = "DIR", help_heading = "Scope")]
+    pub(crate) attachments: Vec<PathBuf>,
     /// How many images are worked on side by side
     #[arg(long, visible_alias = "concurrency", value_name = "N", default_value = "64", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Scope")]
     pub(crate) jobs: u16,
@@ -227,9 +254,34 @@ pub(crate) struct VerifyArgs {
     pub(crate) spec: SpecArgs,
     #[command(flatten)]
     pub(crate) look: LookArgs,
+    #[command(flatten)]
+    pub(crate) images: VerifyImageArgs,
     /// How the result is written
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: OutputFormat,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ExportArgs {
+    #[command(flatten)]
+    pub(crate) spec: SpecArgs,
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+    /// The folder that payloads, index and scripts go to
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ImportArgs {
+    /// The repositories, or layouts as oci:PATH
+    #[arg(required = true)]
+    pub(crate) repository: Vec<String>,
+    /// A signer that may have signed: its name in the spec, and its public key
+    #[arg(long, value_name = "NAME=FILE", value_parser = variable, required = true)]
+    pub(crate) key: Vec<(String, String)>,
+    #[command(flatten)]
+    pub(crate) registry: RegistryArgs,
 }
 
 #[derive(Args, Debug)]

@@ -1,5 +1,6 @@
 //! How a command ends before its work is done: a code, a message, its causes, a way out.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::io::{self, Write};
@@ -25,7 +26,7 @@ pub(crate) enum Failed {
 #[derive(Debug)]
 pub(crate) struct Message {
     exit: ExitCode,
-    code: &'static str,
+    code: Cow<'static, str>,
     text: String,
     causes: Vec<String>,
     help: Option<String>,
@@ -34,8 +35,22 @@ pub(crate) struct Message {
 impl Failed {
     /// An error with a stable code that ends the run with `exit`.
     pub(crate) fn new(exit: ExitCode, code: &'static str, text: impl Into<String>) -> Self {
-        let (text, causes) = (text.into(), Vec::new());
+        let (text, causes, code) = (text.into(), Vec::new(), Cow::Borrowed(code));
         Self::Message(Box::new(Message { exit, code, text, causes, help: None }))
+    }
+
+    /// The same with a code that the library gave.
+    pub(crate) fn coded(exit: ExitCode, code: String, text: &str) -> Self {
+        let (text, causes, code) = (text.to_owned(), Vec::new(), Cow::Owned(code));
+        Self::Message(Box::new(Message { exit, code, text, causes, help: None }))
+    }
+
+    /// The same, with another end of the process.
+    pub(crate) fn ending(mut self, exit: ExitCode) -> Self {
+        if let Self::Message(message) = &mut self {
+            message.exit = exit;
+        }
+        self
     }
 
     /// A command line that cannot be meant.

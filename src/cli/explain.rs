@@ -7,10 +7,10 @@ use countersign::exit_code::ExitCode;
 use countersign::model::{Digest, ImageRef, LayoutPath, Locator, Repository, Subject};
 use countersign::observe::{Opening, examine_closely, open_signers, resolve};
 use countersign::plan::{
-    Cleaning, Desired, DiffOptions, Explanation, Name, Origin, Prune, Target, diff, explain,
+    Cleaning, Desired, DiffOptions, Explanation, Name, Origin, Target, diff, explain,
 };
 use countersign::render;
-use countersign::store::{Intent, ReadStore, StoreErrorKind};
+use countersign::store::{Intent, ReadStore, StoreError, StoreErrorKind};
 
 use super::args::{ExplainArgs, LookArgs, OutputFormat};
 use super::context::{Context, Session};
@@ -21,7 +21,7 @@ use super::terminal::print;
 pub(crate) async fn run(args: &ExplainArgs, context: &Context) -> Result<ExitCode, Failed> {
     let image = parse(&args.image)?;
     let spec = context.load(&args.spec)?;
-    let look = LookArgs { target: Vec::new(), shard: None, jobs: 16 };
+    let look = LookArgs { target: Vec::new(), shard: None, attachments: Vec::new(), jobs: 16 };
     let session = context.session(spec, &look, Intent::Read)?;
     let work = explanations(&image, args, &session);
     let explanations = context.unless_interrupted(work).await??;
@@ -107,14 +107,16 @@ async fn digest_of(image: &ImageRef, store: &dyn ReadStore) -> Result<Digest, Fa
     };
     match store.resolve(&image.repository, &locator).await {
         Ok(descriptor) => Ok(descriptor.digest),
-        Err(error) => {
-            let text = format!("cannot explain {image}");
-            let failed = Failed::new(exit(error.kind), error.kind.code(), text).because(&error);
-            Err(match error.kind.help() {
-                Some(help) => failed.help(help),
-                None => failed,
-            })
-        }
+        Err(error) => Err(unresolved(&format!("cannot explain {image}"), &error)),
+    }
+}
+
+/// What a store said when it was asked for the digest of an image.
+pub(crate) fn unresolved(text: &str, error: &StoreError) -> Failed {
+    let failed = Failed::new(exit(error.kind), error.kind.code(), text).because(error);
+    match error.kind.help() {
+        Some(help) => failed.help(help),
+        None => failed,
     }
 }
 
@@ -131,20 +133,7 @@ fn exit(kind: StoreErrorKind) -> ExitCode {
 /// An image that the spec does not reach: nothing is wanted of it, and nothing is removed.
 fn undeclared(image: &ImageRef, digest: Digest, args: &ExplainArgs) -> Target {
     let origin = Origin { file: "the command line".into(), line: 1 };
-    Target {
-        subject: Subject { repository: image.repository.clone(), digest },
-        signatures: image.repository.clone(),
-        names: vec![Name { text: Arc::from(args.image.as_str()), origin }],
-        wants: Vec::new(),
-        signers: Vec::new(),
-        requires: Vec::new(),
-        prune: Prune::Keep,
-        optional: false,
-        exists: false,
-        children: Vec::new(),
-        moved: Vec::new(),
-        blocked: Vec::new(),
-        immutable_tags: false,
-        incomplete: false,
-    }
+    let subject = Subject { repository: image.repository.clone(), digest };
+    let names = vec![Name { text: Arc::from(args.image.as_str()), origin }];
+    Target { names, ..Target::bare(subject, image.repository.clone()) }
 }

@@ -9,7 +9,9 @@ mod demo;
 mod environment;
 mod error;
 mod explain;
+mod export;
 mod files;
+mod import;
 mod keys;
 mod logging;
 mod output;
@@ -19,6 +21,7 @@ mod problems;
 mod progress;
 mod shard;
 mod signals;
+mod single;
 mod terminal;
 mod validate;
 mod verify;
@@ -34,6 +37,7 @@ use args::{Cli, Command};
 use context::Context;
 use environment::Process;
 use error::Failed;
+use single::args::{AttachArgs, AttachWhat, DownloadArgs, DownloadWhat};
 use terminal::Terminal;
 
 fn main() -> process::ExitCode {
@@ -84,6 +88,20 @@ async fn dispatch(command: &Command, context: &Context) -> Result<ExitCode, Fail
         Command::Verify(args) => verify::run(args, context).await,
         Command::Validate(args) => validate::run(args, context),
         Command::Explain(args) => explain::run(args, context).await,
+        Command::Export(args) => export::run(args, context).await,
+        Command::Import(args) => import::run(args, context).await,
+        Command::Sign(args) => single::sign::run(args, context).await,
+        Command::Generate(args) => single::generate::run(args, context).await,
+        Command::Attach(AttachArgs { what: AttachWhat::Signature(args) }) => {
+            single::attach::run(args, context).await
+        }
+        Command::Download(DownloadArgs { what: DownloadWhat::Signature(args) }) => {
+            single::tree::download(args, context).await
+        }
+        Command::Triangulate(args) => single::tree::triangulate(args, context).await,
+        Command::Tree(args) => single::tree::tree(args, context).await,
+        Command::Clean(args) => single::clean::run(args, context).await,
+        Command::Copy(args) => single::copy::run(args, context).await,
         Command::Init(args) => pages::init(args, context),
         Command::Demo(args) => demo::run(args, context).await,
         Command::GenerateKeyPair(args) => keys::generate(args, context).await,

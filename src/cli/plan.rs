@@ -15,7 +15,8 @@ use super::terminal::print;
 pub(crate) async fn run(args: &PlanArgs, context: &Context) -> Result<ExitCode, Failed> {
     let out = args.out.as_deref().map(Output::new).transpose()?;
     let spec = context.load(&args.spec)?;
-    let session = context.session(spec, &args.look, Intent::Read)?;
+    let mut session = context.session(spec, &args.look, Intent::Read)?;
+    super::export::give(&args.look.attachments, &mut session, context).await?;
     let (plan, _) = context.plan(&session).await?;
     let mut page = Vec::new();
     match args.format {

@@ -12,8 +12,12 @@ use super::terminal::print;
 
 /// Says whether a verifier would be content with what is there.
 pub(crate) async fn run(args: &VerifyArgs, context: &Context) -> Result<ExitCode, Failed> {
+    if !args.images.image.is_empty() {
+        return super::single::verify::run(&args.images, context).await;
+    }
     let spec = context.load(&args.spec)?;
-    let session = context.session(spec, &args.look, Intent::Read)?;
+    let mut session = context.session(spec, &args.look, Intent::Read)?;
+    super::export::give(&args.look.attachments, &mut session, context).await?;
     let (plan, _) = context.plan(&session).await?;
     let verification = verify(&plan, context.clock.now());
     let mut page = Vec::new();

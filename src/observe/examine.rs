@@ -8,7 +8,8 @@ use crate::model::{Digest, Locator, Repository, SignerName, Tag};
 use crate::observe::failure_of;
 use crate::payload::{Carrier, CarrierLayer, Claim, Format, annotation};
 use crate::plan::{
-    Evidence, Failure, Found, Observed, Prune, SignerState, Signers, Target, Verdict,
+    Evidence, Failure, Found, Observed, Prune, SignerKey, SignerState, Signers, Target, Verdict,
+    WantOrigin,
 };
 use crate::store::{ReadStore, StoreError, StoreErrorKind};
 
@@ -133,7 +134,7 @@ async fn absent_by_tag_list(
     }
 }
 
-async fn read_payload(
+pub(super) async fn read_payload(
     target: &Target,
     store: &dyn ReadStore,
     layer: &CarrierLayer<'_>,
@@ -213,10 +214,25 @@ impl<'a> Judge<'a> {
 
     /// Whose signature it is: the image's own signers are tried first.
     fn signer_of(&self, payload: &[u8], signature: &SignatureBytes) -> Option<Verdict> {
+        if let Some(verdict) = self.given(payload, signature) {
+            return Some(verdict);
+        }
         let own =
             self.target.signers.iter().filter_map(|name| Some((name, self.signers.get(name)?)));
         let others = self.signers.iter().filter(|(name, _)| !self.target.signers.contains(name));
         own.chain(others).find_map(|(name, state)| verdict(name, state, payload, signature))
+    }
+
+    /// A signature without a key to check it with: the very one that is to be attached is there.
+    fn given(&self, payload: &[u8], signature: &SignatureBytes) -> Option<Verdict> {
+        self.target.wants.iter().find_map(|want| {
+            let state = self.signers.get(&want.signer)?;
+            let WantOrigin::Attach(attachment) = &want.origin else { return None };
+            let same = attachment.payload == payload && attachment.signature == *signature;
+            let unchecked = matches!(state.key, SignerKey::Unchecked);
+            let (signer, hash) = (want.signer.clone(), state.profile.hash);
+            (same && unchecked).then_some(Verdict::Signed { signer, hash })
+        })
     }
 
     /// Says whether every want already has a signature that verifies over the wanted payload.

@@ -4,9 +4,11 @@
 //! meet on one digest; then the signatures of each digest are read, side by side.
 
 mod examine;
+mod given;
 mod reach;
 mod resolve;
 mod signers;
+mod stored;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,14 +18,16 @@ use futures::stream;
 
 pub use examine::{examine, examine_closely, place};
 pub(crate) use examine::{examine_carrier, read_carrier};
+pub use given::Given;
 pub use resolve::{Resolved, resolve};
 pub(crate) use signers::failure_of as key_failure;
 pub use signers::{Opening, open_signers};
+pub use stored::{Stored, stored};
 
 use crate::keys::Keyring;
 use crate::model::{Clock, Glob, Repository};
 use crate::plan::{
-    Change, Cleaning, Desired, DiffOptions, Explanation, Failure, Observed, Plan,
+    Change, Cleaning, Desired, DiffOptions, Explanation, Failure, Making, Observed, Plan,
     SignerFingerprints, Signers, Target, TargetPlan, Unresolved, diff, explain, hold_parents,
     signer_warnings,
 };
@@ -41,11 +45,22 @@ pub struct ObserveOptions {
     pub shard: Option<Shard>,
     /// Repositories whose registry refuses to overwrite tags.
     pub immutable: Immutable,
+    /// Whether signatures that are there already are enough.
+    pub making: Making,
+    /// Signatures made elsewhere, for whichever image owes them.
+    pub given: Given,
 }
 
 impl Default for ObserveOptions {
     fn default() -> Self {
-        Self { jobs: 64, targets: Vec::new(), shard: None, immutable: Immutable::default() }
+        Self {
+            jobs: 64,
+            targets: Vec::new(),
+            shard: None,
+            immutable: Immutable::default(),
+            making: Making::IfMissing,
+            given: Given::default(),
+        }
     }
 }
 
@@ -234,7 +249,7 @@ fn fingerprints(signers: &Signers) -> BTreeMap<crate::model::SignerName, SignerF
 }
 
 /// What a store said, as the reason of a blocked change.
-pub(crate) fn failure_of(error: &StoreError) -> Failure {
+pub fn failure_of(error: &StoreError) -> Failure {
     use crate::plan::FailureClass;
     use crate::store::StoreErrorKind;
     let class = match error.kind {

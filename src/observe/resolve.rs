@@ -251,20 +251,10 @@ impl<'a> Joined<'a> {
         let index = *self.places.entry(place).or_insert(next);
         if index == next {
             self.targets.push(Target {
-                subject,
-                signatures: signatures.clone(),
-                names: Vec::new(),
-                wants: Vec::new(),
-                signers: Vec::new(),
-                requires: Vec::new(),
                 prune: image.settings.prune,
                 optional: true,
-                exists: false,
-                children: Vec::new(),
-                moved: Vec::new(),
-                blocked: Vec::new(),
                 immutable_tags: self.options.immutable.holds(signatures),
-                incomplete: false,
+                ..Target::bare(subject, signatures.clone())
             });
         }
         let Some(target) = self.targets.get_mut(index) else { return };
@@ -286,7 +276,7 @@ impl<'a> Joined<'a> {
                 target.requires.push(signer.clone());
             }
         }
-        add_wants(target, image, self.desired);
+        add_wants(target, image, self.desired, self.options);
     }
 
     fn finish(mut self) -> Resolved {
@@ -303,7 +293,8 @@ impl<'a> Joined<'a> {
 }
 
 /// Adds what `image` wants of `target`.
-fn add_wants(target: &mut Target, image: &Image, desired: &Desired) {
+fn add_wants(target: &mut Target, image: &Image, desired: &Desired, options: &ObserveOptions) {
+    let making = options.making;
     let digest = target.subject.digest.clone();
     let attached: Vec<_> =
         image.attachments.iter().filter(|it| it.claim.digest == digest).collect();
@@ -325,16 +316,12 @@ fn add_wants(target: &mut Target, image: &Image, desired: &Desired) {
         for identity in &identities {
             let origin = if elsewhere { WantOrigin::Owed } else { WantOrigin::Sign };
             let annotations = Arc::clone(&image.settings.annotations);
-            target.want(Want::sign(
-                signer.clone(),
-                &digest,
-                Arc::clone(identity),
-                annotations,
-                origin,
-            ));
+            let identity = Arc::clone(identity);
+            let want = Want::sign(signer.clone(), &digest, identity, annotations, origin);
+            target.want(Want { making, ..options.given.fill(want, &digest) });
         }
     }
     for attachment in attached {
-        target.want(Want::attach(attachment));
+        target.want(Want { making, ..Want::attach(attachment) });
     }
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use crate::keys::{KeyError, KeyErrorKind, Keyring};
 use crate::model::SignerName;
-use crate::plan::{Desired, Failure, FailureClass, Prune, SignerKey, SignerState, Signers, Target};
+use crate::plan::{
+    Ability, Desired, Failure, FailureClass, Prune, SignerKey, SignerState, Signers, Target,
+};
 
 /// Which public keys are asked for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -31,7 +33,11 @@ pub async fn open_signers(
     let opening = desired.signers.iter().map(|(name, profile)| {
         let needed = everything || needed.contains(name);
         async move {
-            let key = if needed { key_of(keyring, name).await } else { SignerKey::NotNeeded };
+            let key = match profile.ability {
+                Ability::AttachOnly => SignerKey::Unchecked,
+                Ability::Sign | Ability::VerifyOnly if needed => key_of(keyring, name).await,
+                Ability::Sign | Ability::VerifyOnly => SignerKey::NotNeeded,
+            };
             (name.clone(), SignerState { profile: profile.clone(), key })
         }
     });

@@ -47,6 +47,18 @@ pub enum Ability {
     Sign,
     /// There is only a public key: missing signatures are owed by somebody else.
     VerifyOnly,
+    /// There is no key at all: signatures are attached as they are given, unchecked. No spec says this.
+    AttachOnly,
+}
+
+/// Whether a signature that is there already is enough.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum Making {
+    /// It is: only what is missing is made. What a spec declares.
+    #[default]
+    IfMissing,
+    /// It is not: one more is made, whatever is there. What `sign --force` asks for.
+    OneMore,
 }
 
 /// One entry of a spec: which images, and what they must carry.

@@ -8,7 +8,7 @@ use crate::crypto::Hash;
 use crate::model::{Digest, SignerName, Timestamp};
 use crate::plan::compare::{self, CertificateState};
 use crate::plan::{
-    Change, Difference, Failure, FailureClass, Field, Found, Observed, Prune, SignerKey,
+    Change, Difference, Failure, FailureClass, Field, Found, Making, Observed, Prune, SignerKey,
     SignerState, Signers, Standing, Target, Verdict, Want, WantOrigin,
 };
 
@@ -119,10 +119,18 @@ impl Matching<'_> {
     }
 
     fn satisfies(&self, found: &Found, want: &Want) -> bool {
-        self.state(&want.signer).is_some_and(|state| {
-            compare::differences(found, want, state, &self.target.subject.digest, self.options.now)
+        let counts = want.making == Making::IfMissing;
+        counts
+            && self.state(&want.signer).is_some_and(|state| {
+                compare::differences(
+                    found,
+                    want,
+                    state,
+                    &self.target.subject.digest,
+                    self.options.now,
+                )
                 .is_some_and(|differences| differences.is_empty())
-        })
+            })
     }
 
     /// What to do about a want that nothing satisfies.
@@ -176,7 +184,7 @@ impl Matching<'_> {
                 let good = state.public_key().is_some_and(|key| {
                     key.verifies(&attachment.payload, &attachment.signature, state.profile.hash)
                 });
-                if good {
+                if good || matches!(state.key, SignerKey::Unchecked) {
                     return Change::Attach { want: want.clone(), to: None };
                 }
                 blocked(
@@ -220,6 +228,9 @@ impl Matching<'_> {
         order: &[usize],
         paired: &[bool],
     ) -> Option<(usize, Vec<Difference>)> {
+        if want.making == Making::OneMore {
+            return None;
+        }
         let digest = &self.target.subject.digest;
         let candidates =
             order.iter().filter(|index| !is_set(paired, **index)).filter_map(|index| {

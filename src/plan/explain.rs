@@ -213,7 +213,7 @@ impl View<'_> {
                     SignerKey::Unknown(reason) => {
                         Some(Reason::KeyUnknown(name.clone(), reason.clone()))
                     }
-                    SignerKey::Known(_) | SignerKey::NotNeeded => None,
+                    SignerKey::Known(_) | SignerKey::NotNeeded | SignerKey::Unchecked => None,
                 });
                 let mut reasons = vec![Reason::Stranger];
                 reasons.extend(unknown);

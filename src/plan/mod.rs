@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 pub use change::{Action, Change, Difference, Field, Standing};
 pub use desired::{
-    Ability, Attachment, Desired, Image, Origin, Prune, Selection, Settings, SignerProfile,
+    Ability, Attachment, Desired, Image, Making, Origin, Prune, Selection, Settings, SignerProfile,
 };
 pub use diff::{Cleaning, DiffOptions, Warning, diff, signer_warnings};
 pub use explain::{Explained, Explanation, Reason, Unmet, explain};

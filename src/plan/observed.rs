@@ -25,6 +25,8 @@ pub struct SignerState {
 pub enum SignerKey {
     /// It is.
     Known(PublicKey),
+    /// There is none: a signature is this signer's only if it is the very one that is to be attached.
+    Unchecked,
     /// Nothing in this run needs it, so it was not asked for.
     NotNeeded,
     /// It could not be had, so whose signatures are whose is unknown.
@@ -36,7 +38,7 @@ impl SignerState {
     pub fn public_key(&self) -> Option<&PublicKey> {
         match &self.key {
             SignerKey::Known(key) => Some(key),
-            SignerKey::NotNeeded | SignerKey::Unknown(_) => None,
+            SignerKey::NotNeeded | SignerKey::Unchecked | SignerKey::Unknown(_) => None,
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::model::{Annotations, Digest, Repository, SignerName, Subject};
 use crate::payload::{Claim, Format, SimpleSigning};
-use crate::plan::{Attachment, Failure, Origin, Prune};
+use crate::plan::{Attachment, Failure, Making, Origin, Prune};
 
 /// A subject and what all entries that reach it want of it, joined.
 ///
@@ -75,6 +75,8 @@ pub struct Want {
     pub payload: Digest,
     /// Where the signature comes from.
     pub origin: WantOrigin,
+    /// Whether one that is there already is enough.
+    pub making: Making,
 }
 
 /// Where a wanted signature comes from when it is missing.
@@ -99,7 +101,8 @@ impl Want {
     ) -> Self {
         let payload = SimpleSigning { identity: &identity, digest, annotations: &annotations };
         let payload = Digest::of(&payload.to_bytes());
-        Self { signer, format: Format::SimpleSigning, identity, annotations, payload, origin }
+        let (format, making) = (Format::SimpleSigning, Making::IfMissing);
+        Self { signer, format, identity, annotations, payload, origin, making }
     }
 
     /// A signature that is attached: everything comes from its payload.
@@ -111,6 +114,7 @@ impl Want {
             annotations: Arc::new(attachment.claim.annotations.clone()),
             payload: Digest::of(&attachment.payload),
             origin: WantOrigin::Attach(Arc::clone(attachment)),
+            making: Making::IfMissing,
         }
     }
 
@@ -147,6 +151,26 @@ impl Want {
 }
 
 impl Target {
+    /// A subject of which nothing is wanted and nothing is removed, with its signatures in `signatures`.
+    pub fn bare(subject: Subject, signatures: Repository) -> Self {
+        Self {
+            subject,
+            signatures,
+            names: Vec::new(),
+            wants: Vec::new(),
+            signers: Vec::new(),
+            requires: Vec::new(),
+            prune: Prune::Keep,
+            optional: false,
+            exists: false,
+            children: Vec::new(),
+            moved: Vec::new(),
+            blocked: Vec::new(),
+            immutable_tags: false,
+            incomplete: false,
+        }
+    }
+
     /// The first name: how a person knows it.
     pub fn name(&self) -> &str {
         self.names.first().map_or("", |name| &name.text)

@@ -50,6 +50,15 @@ pub enum Expected {
     Version(String),
 }
 
+/// Whether a blob appeared without being sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Mounted {
+    /// It did not: it has to be written.
+    No,
+    /// It did.
+    Yes,
+}
+
 /// Reads images. Planning and verifying get this and so cannot write.
 ///
 /// What is absent is an error of kind [`StoreErrorKind::NotFound`] or
@@ -90,6 +99,18 @@ pub trait Store: ReadStore {
     /// Writes a blob. Twice is the same as once.
     async fn put_blob(&self, repository: &Repository, content: Bytes)
     -> Result<Digest, StoreError>;
+
+    /// Makes a blob of `from` appear in `repository` without sending it, where the store can: one request,
+    /// none where it cannot.
+    async fn mount_blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        from: &Repository,
+    ) -> Result<Mounted, StoreError> {
+        let _ = (repository, digest, from);
+        Ok(Mounted::No)
+    }
 
     /// Writes a manifest under a tag or its digest.
     async fn put_manifest(

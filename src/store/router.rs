@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::model::{Descriptor, Digest, Locator, Repository, Tag};
 use crate::store::place::place;
-use crate::store::{Expected, Fetched, ReadStore, Store, StoreError, StoreErrorKind};
+use crate::store::{Expected, Fetched, Mounted, ReadStore, Store, StoreError, StoreErrorKind};
 
 /// Sends each request to the store of its repository's variant; costs no request of its own.
 ///
@@ -109,6 +109,16 @@ impl Store for Stores {
         let target = || format!("{repository}@{}", Digest::of(&content));
         let store = self.store("write", repository, target)?;
         store.put_blob(repository, content).await
+    }
+
+    async fn mount_blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        from: &Repository,
+    ) -> Result<Mounted, StoreError> {
+        let store = self.store("write", repository, || format!("{repository}@{digest}"))?;
+        store.mount_blob(repository, digest, from).await
     }
 
     async fn put_manifest(

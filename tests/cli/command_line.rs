@@ -5,12 +5,22 @@ use std::path::Path;
 
 use super::sandbox::Sandbox;
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 23] = [
     "plan",
     "apply",
     "verify",
     "validate",
     "explain",
+    "export",
+    "import",
+    "sign",
+    "generate",
+    "attach",
+    "download",
+    "triangulate",
+    "tree",
+    "clean",
+    "copy",
     "init",
     "demo",
     "generate-key-pair",

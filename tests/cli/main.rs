@@ -21,5 +21,6 @@ mod sandbox;
 mod secrets;
 #[cfg(unix)]
 mod signals;
+mod single;
 mod validate;
 mod verify;

@@ -158,6 +158,15 @@ fn pairs(annotations: &[(&str, &str)]) -> Annotations {
 }
 
 #[test]
+fn one_more_is_made_whatever_is_there() {
+    let world = world().wants("release", &[]).has("release", &[]).prune(Prune::Superseded);
+    assert_eq!(world.lines()[0], "= release");
+    let more = world.with(|world| world.target.wants[0].making = Making::OneMore);
+    let marks: Vec<_> = more.diff().iter().map(Change::action).collect();
+    assert_eq!(marks[0], crate::plan::Action::Sign);
+}
+
+#[test]
 fn what_is_missing_is_signed_and_what_is_there_is_kept() {
     assert_eq!(world().wants("release", &[]).lines(), ["+ release"]);
     assert_eq!(world().wants("release", &[]).has("release", &[]).lines(), ["= release"]);

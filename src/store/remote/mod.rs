@@ -43,7 +43,7 @@ use crate::store::remote::count::Counts;
 use crate::store::remote::credentials::CredentialSource;
 use crate::store::remote::failure::Failure;
 use crate::store::remote::host::Host;
-use crate::store::{Expected, Fetched, ReadStore, Store, StoreError, StoreErrorKind};
+use crate::store::{Expected, Fetched, Mounted, ReadStore, Store, StoreError, StoreErrorKind};
 
 /// Images in registries.
 ///
@@ -144,6 +144,22 @@ impl Store for RemoteStore {
     ) -> Result<Digest, StoreError> {
         let at = At("write a blob to", repository, None);
         upload::blob(&self.shared, at.remote()?, content).await.map_err(|it| at.error(it))
+    }
+
+    async fn mount_blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        from: &Repository,
+    ) -> Result<Mounted, StoreError> {
+        let at = At("write a blob to", repository, None);
+        let remote = at.remote()?;
+        match from {
+            Repository::Remote(from) if from.host() == remote.host() && from != remote => {
+                upload::mount(&self.shared, remote, digest, from).await.map_err(|it| at.error(it))
+            }
+            Repository::Remote(_) | Repository::Layout(_) => Ok(Mounted::No),
+        }
     }
 
     async fn put_manifest(

@@ -16,7 +16,7 @@ use crate::store::remote::failure::{self, Failure, Purpose};
 use crate::store::remote::host::Request;
 use crate::store::remote::session::{Call, Redirects, call, target};
 use crate::store::remote::{Shared, content};
-use crate::store::{Expected, StoreErrorKind};
+use crate::store::{Expected, Mounted, StoreErrorKind};
 
 /// Answers to writes have next to no body.
 const LARGEST_ANSWER: u64 = 1 << 20;
@@ -77,6 +77,25 @@ pub(super) async fn blob(
             return Err(failure);
         }
     }
+}
+
+/// Mounts a blob of another repository of the same registry: one request.
+///
+/// A registry that does not want to begins an upload instead, which is left to run out.
+///
+/// Source: OCI distribution-spec 1.1, "Mounting a blob from another repository".
+pub(super) async fn mount(
+    shared: &Shared,
+    repository: &RemoteRepository,
+    digest: &Digest,
+    from: &RemoteRepository,
+) -> Result<Mounted, Failure> {
+    let mut url = shared.url(repository, "blobs/uploads/")?;
+    url.query_pairs_mut()
+        .append_pair("mount", &digest.to_string())
+        .append_pair("from", from.path());
+    let answer = call(shared, write(repository, Method::POST, url, Bytes::new())).await?;
+    Ok(if answer.status == StatusCode::CREATED { Mounted::Yes } else { Mounted::No })
 }
 
 /// Writes a manifest: one request.

@@ -1,0 +1,16 @@
+#!/bin/sh
+# Signs every payload of SIGNER with Google Cloud KMS. What is signed already is left as it is.
+# Usage: sh sign-with-gcloud-kms.sh SIGNER --location=… --keyring=… --key=… --version=…
+set -eu
+signer=$1
+shift
+here=$(dirname "$0")
+for payload in "$here/$signer"/*.json; do
+  signature=${payload%.json}.sig
+  [ -s "$signature" ] && continue
+  gcloud kms asymmetric-sign --digest-algorithm=sha256 \
+    --input-file="$payload" --signature-file="$signature.raw" "$@"
+  base64 < "$signature.raw" > "$signature.new"
+  rm "$signature.raw"
+  mv "$signature.new" "$signature"
+done

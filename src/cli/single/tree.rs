@@ -1,0 +1,159 @@
+//! What only looks: `triangulate`, `tree`, `download signature`.
+
+use std::fmt::Write as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use countersign::crypto::{Certificate, Chain};
+use countersign::exit_code::ExitCode;
+use countersign::model::{Digest, Index, Locator, Manifest, Repository, Tag, go_json};
+use countersign::observe::{Stored, stored};
+use countersign::payload::annotation;
+use countersign::render;
+use countersign::store::{Intent, ReadStore};
+use countersign::transfer::Attached;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::args::{ImageArgs, Kind, TriangulateArgs};
+use super::{
+    Context, Failed, bare, digest_of, failed, parse, print, signature_repository, store, unresolved,
+};
+
+/// Where something of an image is.
+pub(crate) async fn triangulate(
+    args: &TriangulateArgs,
+    context: &Context,
+) -> Result<ExitCode, Failed> {
+    let image = parse(&args.image.image)?;
+    let session = store(context, &args.image.registry, &[&image], Intent::Read)?;
+    let digest = context.unless_interrupted(digest_of(&image, &*session.store)).await??;
+    let place = signature_repository(context)?.unwrap_or_else(|| image.repository.clone());
+    let tag = |attached: Attached| attached.tag(&digest).map_err(|it| failed(&it));
+    let text = match args.kind {
+        Kind::Signature => format!("{place}:{}", tag(Attached::Signatures)?),
+        Kind::Attestation => format!("{place}:{}", tag(Attached::Attestations)?),
+        Kind::Sbom => format!("{place}:{}", tag(Attached::Sboms)?),
+        Kind::Digest => format!("{}@{digest}", image.repository),
+    };
+    print(format!("{text}\n").as_bytes())?;
+    Ok(ExitCode::Good)
+}
+
+/// Everything that is attached to an image.
+pub(crate) async fn tree(args: &ImageArgs, context: &Context) -> Result<ExitCode, Failed> {
+    let image = parse(&args.image)?;
+    let session = store(context, &args.registry, &[&image], Intent::Read)?;
+    let digest = context.unless_interrupted(digest_of(&image, &*session.store)).await??;
+    let place = signature_repository(context)?.unwrap_or_else(|| image.repository.clone());
+    let mut text =
+        format!("📦 Supply Chain Security Related artifacts for an image: {}\n", args.image);
+    let empty = text.len();
+    for (attached, what) in [
+        (Attached::Attestations, "💾 Attestations for an image tag"),
+        (Attached::Signatures, "🔐 Signatures for an image tag"),
+        (Attached::Sboms, "📦 SBOMs for an image tag"),
+    ] {
+        let tag = attached.tag(&digest).map_err(|it| failed(&it))?;
+        if let Some(bytes) = manifest(&*session.store, &place, &tag).await? {
+            // Writing to a string does not fail.
+            let _ = writeln!(text, "└── {what}: {place}:{tag}");
+            let layers = Manifest::parse(&bytes).map(|it| it.layers).unwrap_or_default();
+            branches(&mut text, layers.iter().map(|it| &it.digest));
+        }
+    }
+    let tag = Attached::Referrers.tag(&digest).map_err(|it| failed(&it))?;
+    let listed = manifest(&*session.store, &place, &tag).await?;
+    let index = listed.and_then(|bytes| Index::parse(&bytes).ok());
+    for entry in index.iter().flat_map(|it| &it.manifests) {
+        let kind = entry.annotation("dev.sigstore.bundle.predicateType");
+        let kind = kind.or(entry.artifact_type.as_deref()).unwrap_or(&entry.media_type);
+        // It is anybody's text, and must not steer the terminal.
+        let kind = render::escape(kind);
+        let _ =
+            writeln!(text, "└── 🔗 {kind} artifacts via OCI referrer: {place}@{}", entry.digest);
+    }
+    if text.len() == empty {
+        let _ =
+            writeln!(text, "No Supply Chain Security Related Artifacts found for image {image}");
+    }
+    print(text.as_bytes())?;
+    Ok(ExitCode::Good)
+}
+
+fn branches<'a>(text: &mut String, digests: impl ExactSizeIterator<Item = &'a Digest>) {
+    let last = digests.len().saturating_sub(1);
+    for (position, digest) in digests.enumerate() {
+        let twig = if position == last { "└──" } else { "├──" };
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "   {twig} 🍒 {digest}");
+    }
+}
+
+async fn manifest(
+    store: &dyn ReadStore,
+    repository: &Repository,
+    tag: &Tag,
+) -> Result<Option<bytes::Bytes>, Failed> {
+    match store.manifest(repository, &Locator::Tag(tag.clone())).await {
+        Ok(found) => Ok(Some(found.bytes)),
+        Err(error) if error.kind.is_absent() => Ok(None),
+        Err(error) => Err(unresolved(&format!("cannot read {repository}:{tag}"), &error)),
+    }
+}
+
+/// A line of `download signature`, as cosign writes it.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Line<'a> {
+    base64_signature: &'a str,
+    payload: String,
+    cert: Value,
+    chain: Value,
+    bundle: Value,
+    #[serde(rename = "RFC3161Timestamp")]
+    timestamp: Value,
+}
+
+/// Prints every signature, one JSON object a line.
+pub(crate) async fn download(args: &ImageArgs, context: &Context) -> Result<ExitCode, Failed> {
+    let image = parse(&args.image)?;
+    let session = store(context, &args.registry, &[&image], Intent::Read)?;
+    let digest = context.unless_interrupted(digest_of(&image, &*session.store)).await??;
+    let target = bare(&image, digest, signature_repository(context)?);
+    let found = stored(&target, &*session.store).await.map_err(|it| failed(&it))?;
+    if found.is_empty() {
+        let text = format!("no signatures associated with {image}");
+        return Err(Failed::new(ExitCode::Error, "signature::none", text)
+            .help("sign it: countersign sign --key cosign.key IMAGE"));
+    }
+    let mut page = Vec::new();
+    for signature in &found {
+        page.extend(go_json::to_vec(&line(signature)));
+        page.push(b'\n');
+    }
+    print(&page)?;
+    Ok(ExitCode::Good)
+}
+
+fn line(stored: &Stored) -> Line<'_> {
+    let text = |key: &str| stored.layer.annotation(key);
+    let json =
+        |key: &str| text(key).and_then(|it| serde_json::from_str(it).ok()).unwrap_or(Value::Null);
+    let certificate = text(annotation::CERTIFICATE).and_then(|it| Certificate::from_pem(it).ok());
+    let chain = text(annotation::CHAIN).and_then(|it| Chain::from_pem(it).ok());
+    let chain = chain.map(|it| it.certificates().iter().map(raw).collect::<Vec<_>>());
+    Line {
+        base64_signature: stored.signature(),
+        payload: STANDARD.encode(&stored.payload),
+        cert: certificate.as_ref().map_or(Value::Null, raw),
+        chain: chain.map_or(Value::Null, Value::from),
+        bundle: json(annotation::BUNDLE),
+        timestamp: json(annotation::TIMESTAMP),
+    }
+}
+
+/// The member of Go's certificate that holds all the others.
+fn raw(certificate: &Certificate) -> Value {
+    json!({ "Raw": STANDARD.encode(certificate.as_der()) })
+}
