@@ -7,6 +7,7 @@ mod error;
 mod layout;
 pub mod memory;
 mod place;
+pub(crate) mod referrers;
 mod remote;
 mod router;
 
@@ -20,6 +21,7 @@ use bytes::Bytes;
 pub use error::{StoreError, StoreErrorKind};
 pub use layout::LayoutStore;
 pub use memory::MemoryStore;
+pub use referrers::{Listed, Listing, Referrers, TagIndex};
 pub use remote::{
     Intent, ProcessEnvironment, Proxies, RegistryRule, RemoteOptions, RemoteStore, RequestCounts,
     RetryPolicy, credential_files,
@@ -82,6 +84,16 @@ pub trait ReadStore: fmt::Debug + Send + Sync {
     /// A store may keep its first answer for each repository and give it again: one that asks a
     /// registry does. A new store sees what changed since.
     async fn tags(&self, repository: &Repository) -> Result<Arc<BTreeSet<Tag>>, StoreError>;
+
+    /// Lists what refers to `subject`, whether the subject is there or not; nothing is an empty list.
+    ///
+    /// One request a page where the store keeps the list, else one for the tag; a registry's first
+    /// answer tells which, and is one more.
+    async fn referrers(
+        &self,
+        repository: &Repository,
+        subject: &Digest,
+    ) -> Result<Referrers, StoreError>;
 }
 
 /// Reads and writes images. Only `apply` gets this.
@@ -100,6 +112,16 @@ pub trait Store: ReadStore {
         content: Bytes,
         expected: &Expected,
     ) -> Result<Digest, StoreError>;
+
+    /// Writes a manifest that has a subject, by digest. Twice is the same as once.
+    ///
+    /// Where the list of referrers is behind a tag ([`Listing::Tag`]), writing that is the caller's.
+    async fn put_referrer(
+        &self,
+        repository: &Repository,
+        media_type: &str,
+        content: Bytes,
+    ) -> Result<Listed, StoreError>;
 
     /// Deletes a manifest by digest, with every tag that names it. Absent is done.
     async fn delete_manifest(

@@ -15,7 +15,10 @@ use crate::model::{
     media_type,
 };
 use crate::store::place::place;
-use crate::store::{Expected, Fetched, ReadStore, Store, StoreError, StoreErrorKind};
+use crate::store::referrers::entry_of;
+use crate::store::{
+    Expected, Fetched, Listed, ReadStore, Referrers, Store, StoreError, StoreErrorKind,
+};
 use folder::{Fault, Folder};
 use index::LayoutIndex;
 
@@ -124,6 +127,20 @@ impl ReadStore for LayoutStore {
         run("list the tags of", repository, target, |folder| Ok(Arc::new(folder.index()?.tags())))
             .await
     }
+
+    async fn referrers(
+        &self,
+        repository: &Repository,
+        subject: &Digest,
+    ) -> Result<Referrers, StoreError> {
+        let (target, subject) = (format!("{repository}@{subject}"), subject.clone());
+        run("list the referrers of", repository, target, move |folder| match folder.index() {
+            Ok(index) => Ok(Referrers::of_store(referrers(folder, &index, &subject)?)),
+            Err(fault) if fault.kind.is_absent() => Ok(Referrers::default()),
+            Err(fault) => Err(fault),
+        })
+        .await
+    }
 }
 
 #[async_trait]
@@ -157,6 +174,17 @@ impl Store for LayoutStore {
             expected: expected.clone(),
         };
         run("write", repository, place(repository, locator), move |folder| new.write(folder)).await
+    }
+
+    async fn put_referrer(
+        &self,
+        repository: &Repository,
+        media_type: &str,
+        content: Bytes,
+    ) -> Result<Listed, StoreError> {
+        let locator = Locator::Digest(Digest::of(&content));
+        self.put_manifest(repository, &locator, media_type, content, &Expected::Anything).await?;
+        Ok(Listed::Said)
     }
 
     async fn delete_manifest(
@@ -234,6 +262,25 @@ fn fetch(folder: Folder<'_>, index: &LayoutIndex, locator: &Locator) -> Result<F
     };
     let descriptor = Descriptor { digest, ..Descriptor::of(&media_type, &bytes) };
     Ok(Fetched { version: Some(descriptor.digest.to_string()), descriptor, bytes })
+}
+
+/// The entries of `index.json` whose manifests have `subject` as theirs.
+///
+/// Source: OCI image-spec 1.1, image-layout.md; oras-go reads them so.
+fn referrers(
+    folder: Folder<'_>,
+    index: &LayoutIndex,
+    subject: &Digest,
+) -> Result<Vec<Descriptor>, Fault> {
+    let mut found = Vec::new();
+    for entry in index.entries().filter(|it| !media_type::is_index(&it.media_type)) {
+        // An entry without its blob is told where it is asked for.
+        let Some(bytes) = folder.blob(&entry.digest, MAX_MANIFEST)? else { continue };
+        let descriptor =
+            Descriptor { digest: entry.digest, ..Descriptor::of(media_type::OCI_MANIFEST, &bytes) };
+        found.extend(entry_of(descriptor, &bytes, subject));
+    }
+    Ok(found)
 }
 
 /// How the media type of a manifest is known.

@@ -14,10 +14,13 @@ use bytes::Bytes;
 
 pub use contents::{Contents, RepositoryContents, StoredManifest};
 pub use operation::{Counts, Operation, Read, Write};
-pub use policy::{DeletePolicy, Policies, TagPolicy, VersionPolicy};
+pub use policy::{DeletePolicy, Policies, ReferrersPolicy, TagPolicy, VersionPolicy};
 
 use crate::model::{Descriptor, Digest, Index, Locator, Manifest, Repository, Tag, media_type};
-use crate::store::{Expected, Fetched, ReadStore, Store, StoreError, StoreErrorKind};
+use crate::store::referrers::entry_of;
+use crate::store::{
+    Expected, Fetched, Listed, ReadStore, Referrers, Store, StoreError, StoreErrorKind,
+};
 use fault::Faults;
 
 /// A store in memory that holds any [`Repository`], layouts too.
@@ -195,6 +198,19 @@ impl State {
         Ok(Fetched { descriptor, bytes: stored.bytes.clone(), version })
     }
 
+    /// What the referrers API answers.
+    fn referrers(&self, repository: &Repository, subject: &Digest) -> Vec<Descriptor> {
+        let manifests = self.contents.repositories.get(repository).map(|it| it.manifests.iter());
+        let manifests = manifests.into_iter().flatten().filter_map(|(digest, stored)| {
+            let descriptor = Descriptor {
+                digest: digest.clone(),
+                ..Descriptor::of(&stored.media_type, &stored.bytes)
+            };
+            entry_of(descriptor, &stored.bytes, subject)
+        });
+        manifests.collect()
+    }
+
     fn check_expected(
         &self,
         repository: &Repository,
@@ -289,6 +305,30 @@ impl ReadStore for MemoryStore {
         };
         self.run(Operation::Read(read), act).await
     }
+
+    async fn referrers(
+        &self,
+        repository: &Repository,
+        subject: &Digest,
+    ) -> Result<Referrers, StoreError> {
+        let read = Read::Referrers { repository: repository.clone(), subject: subject.clone() };
+        let tag = Tag::of_referrers(subject);
+        let act = |state: &mut State| match state.policies.referrers {
+            ReferrersPolicy::Api => Ok(Ok(state.referrers(repository, subject))),
+            ReferrersPolicy::Tag => match state.manifest(repository, &tag.clone().into()) {
+                Err(refusal) if !refusal.kind.is_absent() => Err(refusal),
+                found => Ok(Err(found.ok())),
+            },
+        };
+        match self.run(Operation::Read(read), act).await? {
+            Ok(entries) => Ok(Referrers::of_store(entries)),
+            Err(found) => {
+                let target = || format!("{repository}:{tag}");
+                let absent = || StoreError::new("read", target(), StoreErrorKind::NotFound);
+                Referrers::of_tag(subject, target, found.ok_or_else(absent))
+            }
+        }
+    }
 }
 
 #[async_trait]
@@ -343,6 +383,20 @@ impl Store for MemoryStore {
             Ok(digest)
         };
         self.run(Operation::Write(write), act).await
+    }
+
+    async fn put_referrer(
+        &self,
+        repository: &Repository,
+        media_type: &str,
+        content: Bytes,
+    ) -> Result<Listed, StoreError> {
+        let locator = Locator::Digest(Digest::of(&content));
+        self.put_manifest(repository, &locator, media_type, content, &Expected::Anything).await?;
+        Ok(match self.state().policies.referrers {
+            ReferrersPolicy::Api => Listed::Said,
+            ReferrersPolicy::Tag => Listed::Unsaid,
+        })
     }
 
     async fn delete_manifest(

@@ -30,11 +30,23 @@ pub enum VersionPolicy {
     Ignore,
 }
 
+/// Who lists referrers.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum ReferrersPolicy {
+    /// The store does, as registries with the referrers API.
+    #[default]
+    Api,
+    /// Clients do, behind a tag, as with docker-registry 2.
+    Tag,
+}
+
 /// How a [`MemoryStore`](crate::store::MemoryStore) treats writes. The default allows everything and checks versions.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Policies {
     /// Whether manifests may be deleted.
     pub deletes: DeletePolicy,
+    /// Who lists referrers.
+    pub referrers: ReferrersPolicy,
     /// Whether a tag may be written again.
     pub tags: TagPolicy,
     /// Whether [`Expected`](crate::store::Expected) is looked at.
