@@ -4,7 +4,9 @@
 //! meet on one digest; then the signatures of each digest are read, side by side.
 
 mod examine;
+mod judge;
 mod reach;
+mod referrers;
 mod resolve;
 mod signers;
 
@@ -14,8 +16,9 @@ use std::sync::Arc;
 use futures::StreamExt as _;
 use futures::stream;
 
+pub(crate) use examine::{ReadCarrier, look, read_carrier, reads};
 pub use examine::{examine, examine_closely, place};
-pub(crate) use examine::{examine_carrier, read_carrier};
+pub(crate) use referrers::{read_bundle, read_referrers};
 pub use resolve::{Resolved, resolve};
 pub(crate) use signers::failure_of as key_failure;
 pub use signers::open_signers;
@@ -23,8 +26,8 @@ pub use signers::open_signers;
 use crate::keys::Keyring;
 use crate::model::{Clock, Glob, Repository};
 use crate::plan::{
-    Cleaning, Desired, DiffOptions, Failure, Observed, Plan, SignerFingerprints, Signers, Target,
-    TargetPlan, diff, hold_parents, signer_warnings,
+    Cleaning, Desired, DiffOptions, Failure, Observed, Plan, SeenReferrers, SignerFingerprints,
+    Signers, Target, TargetPlan, bundle_warnings, diff, hold_parents, signer_warnings,
 };
 use crate::store::{ReadStore, StoreError};
 
@@ -148,10 +151,12 @@ impl Observer {
         plans.sort_by_key(|(index, _)| *index);
         let mut plans: Vec<TargetPlan> = plans.into_iter().map(|(_, plan)| plan).collect();
         hold_parents(&mut plans);
+        let mut warnings = signer_warnings(&signers, options.now);
+        warnings.extend(bundle_warnings(&plans, &signers));
         let plan = Plan {
             targets: plans,
             unresolved: resolved.unresolved,
-            warnings: signer_warnings(&signers, options.now),
+            warnings,
             signers: fingerprints(&signers),
         };
         (plan, signers)
@@ -172,12 +177,12 @@ fn plan_target(
     signers: &Signers,
     options: &DiffOptions,
 ) -> TargetPlan {
-    let carrier = match observed {
-        Observed::Read { carrier, .. } => carrier.clone(),
-        Observed::Missing | Observed::Unreadable(_) => None,
+    let (carrier, referrers) = match observed {
+        Observed::Read { carrier, referrers, .. } => (carrier.clone(), referrers.clone()),
+        Observed::Missing | Observed::Unreadable(_) => (None, SeenReferrers::default()),
     };
     let changes = diff(target, observed, signers, options);
-    TargetPlan { target: Arc::clone(target), carrier, changes }
+    TargetPlan { target: Arc::clone(target), carrier, referrers, changes }
 }
 
 fn fingerprints(signers: &Signers) -> BTreeMap<crate::model::SignerName, SignerFingerprints> {

@@ -2,18 +2,15 @@
 
 mod folder;
 mod index;
+mod shape;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use serde::Deserialize;
 
-use crate::model::{
-    Descriptor, Digest, Index, LayoutPath, Locator, Manifest, ManifestError, Repository, Tag,
-    media_type,
-};
+use crate::model::{Descriptor, Digest, Index, LayoutPath, Locator, Repository, Tag, media_type};
 use crate::store::place::place;
 use crate::store::referrers::entry_of;
 use crate::store::{
@@ -21,6 +18,7 @@ use crate::store::{
 };
 use folder::{Fault, Folder};
 use index::LayoutIndex;
+use shape::{Source, media_type_of, parts};
 
 /// What every registry takes, and most take no more.
 ///
@@ -283,36 +281,6 @@ fn referrers(
     Ok(found)
 }
 
-/// How the media type of a manifest is known.
-enum Source {
-    /// It says so itself.
-    Member,
-    /// It looks like one.
-    Shape,
-}
-
-/// The media type of a manifest by its content; `None` where it is none.
-fn media_type_of(bytes: &[u8]) -> Option<(Source, String)> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Said {
-        schema_version: u32,
-        media_type: Option<String>,
-    }
-    let said: Said = serde_json::from_slice(bytes).ok()?;
-    if let (2, Some(media_type)) = (said.schema_version, said.media_type) {
-        return Some((Source::Member, media_type));
-    }
-    let looks_like = if Manifest::parse(bytes).is_ok() {
-        media_type::OCI_MANIFEST
-    } else if Index::parse(bytes).is_ok() {
-        media_type::OCI_INDEX
-    } else {
-        return None;
-    };
-    Some((Source::Shape, looks_like.to_owned()))
-}
-
 /// A manifest on its way into a layout.
 struct NewManifest {
     locator: Locator,
@@ -390,16 +358,6 @@ impl NewManifest {
             None => Ok(()),
         }
     }
-}
-
-/// What a manifest or an index names.
-fn parts(media_type: &str, content: &[u8]) -> Result<Vec<Descriptor>, ManifestError> {
-    if media_type::is_index(media_type) {
-        return Ok(Index::parse(content)?.manifests);
-    }
-    let Manifest { config, mut layers, .. } = Manifest::parse(content)?;
-    layers.push(config);
-    Ok(layers)
 }
 
 /// Takes a manifest's entries away, and then its blob where nothing names it.

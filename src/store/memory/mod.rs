@@ -16,11 +16,12 @@ pub use contents::{Contents, RepositoryContents, StoredManifest};
 pub use operation::{Counts, Operation, Read, Write};
 pub use policy::{DeletePolicy, Policies, ReferrersPolicy, TagPolicy, VersionPolicy};
 
-use crate::model::{Descriptor, Digest, Index, Locator, Manifest, Repository, Tag, media_type};
+use crate::model::{Descriptor, Digest, Locator, Repository, Tag};
 use crate::store::referrers::entry_of;
 use crate::store::{
     Expected, Fetched, Listed, ReadStore, Referrers, Store, StoreError, StoreErrorKind,
 };
+use contents::missing_part;
 use fault::Faults;
 
 /// A store in memory that holds any [`Repository`], layouts too.
@@ -105,11 +106,6 @@ impl MemoryStore {
         let mut state = self.state();
         state.counts = Counts::default();
         state.writes.clear();
-    }
-
-    /// Sets how writes are treated from now on.
-    pub fn set_policies(&self, policies: Policies) {
-        self.state().policies = policies;
     }
 
     /// Runs one operation: the hook, the faults, then `act` at one moment.
@@ -228,34 +224,6 @@ impl State {
         };
         if fits { Ok(()) } else { Err(StoreErrorKind::Precondition.into()) }
     }
-}
-
-/// Says why `content` is no manifest, or what it names that `contents` does not have.
-fn missing_part(
-    contents: Option<&RepositoryContents>,
-    media_type: &str,
-    content: &[u8],
-) -> Option<String> {
-    let (what, digests): (_, Vec<Digest>) = if media_type::is_index(media_type) {
-        match Index::parse(content) {
-            Ok(index) => ("manifest", index.manifests.into_iter().map(|it| it.digest).collect()),
-            Err(error) => return Some(error.to_string()),
-        }
-    } else {
-        match Manifest::parse(content) {
-            Ok(Manifest { layers, config, .. }) => {
-                let layers = layers.into_iter().map(|it| it.digest);
-                ("blob", layers.chain([config.digest]).collect())
-            }
-            Err(error) => return Some(error.to_string()),
-        }
-    };
-    let has = |digest: &Digest| {
-        contents
-            .is_some_and(|it| it.manifests.contains_key(digest) || it.blobs.contains_key(digest))
-    };
-    let missing = digests.into_iter().find(|digest| !has(digest))?;
-    Some(format!("the {what} {missing} is not there"))
 }
 
 #[async_trait]

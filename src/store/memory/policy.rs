@@ -1,5 +1,7 @@
 //! How a store in memory treats writes: what real registries allow and refuse. Pure.
 
+use crate::store::MemoryStore;
+
 /// Whether a tag may be written again.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum TagPolicy {
@@ -51,4 +53,16 @@ pub struct Policies {
     pub tags: TagPolicy,
     /// Whether [`Expected`](crate::store::Expected) is looked at.
     pub versions: VersionPolicy,
+}
+
+impl MemoryStore {
+    /// How writes are treated.
+    pub fn policies(&self) -> Policies {
+        self.state().policies
+    }
+
+    /// Sets how writes are treated from now on.
+    pub fn set_policies(&self, policies: Policies) {
+        self.state().policies = policies;
+    }
 }
