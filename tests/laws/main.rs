@@ -265,7 +265,8 @@ proptest! {
                             let Some(signature) = world::signature(text) else { return false };
                             let bundle = contents.repositories[&target.target.signatures].blobs.values()
                                 .filter_map(|it| Bundle::parse(it).ok())
-                                .find(|it| it.signature() == Some(&signature)).unwrap();
+                                .find(|it| it.signature() == Some(&signature));
+                            let Some(bundle) = bundle else { return false };
                             *at == place && *payload == found.id.payload
                                 && key.verifies(&bundle.envelope.signed_bytes(), &signature, countersign::crypto::Hash::Sha256)
                                 && Statement::parse(&bundle.envelope.payload).unwrap().claim(&target.target.subject.digest)
