@@ -143,4 +143,46 @@ mod tests {
         assert_eq!(kind(&folder.path().join("missing")), ErrorKind::NotFound);
         assert_eq!(Disk.read(&folder.path().join("a.toml"), 11).unwrap(), b"version = 1");
     }
+
+    #[derive(Debug)]
+    struct NoEnvironment;
+
+    impl crate::keys::Environment for NoEnvironment {
+        fn variable(&self, _: &str) -> Option<crate::model::Secret<String>> {
+            None
+        }
+
+        fn prompt_password(&self, _: &str) -> Option<crate::model::Secret<String>> {
+            None
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn an_untrusted_spec_does_not_follow_links_out_of_its_folder() {
+        use crate::spec::{Code, LoadOptions, Spec, Untrusted};
+        use std::os::unix::fs::symlink;
+
+        let (inside, outside) = (folder(), folder());
+        let secret = outside.path().join("secret.toml");
+        fs::write(&secret, "version = 1\ntoken = 'hunter2'\n").unwrap();
+        symlink(&secret, inside.path().join("link.toml")).unwrap();
+        symlink(outside.path(), inside.path().join("linked")).unwrap();
+        let options = LoadOptions { untrusted: Untrusted::Yes, ..LoadOptions::default() };
+        for include in
+            ["link.toml", "linked/secret.toml", "l*.toml", "linked/*.toml", "linked/**/s*.toml"]
+        {
+            let spec = inside.path().join("countersign.toml");
+            fs::write(&spec, format!("version = 1\ninclude = ['{include}']\n")).unwrap();
+            let problems = Spec::load(&[&spec], &Disk, &NoEnvironment, &options).unwrap_err();
+            assert!(
+                problems.iter().all(|it| it.code() == Code::Untrusted),
+                "{include} {problems:?}"
+            );
+            assert!(!serde_json::to_string(&problems).unwrap().contains("hunter2"));
+        }
+        let link = inside.path().join("link.toml");
+        let problems = Spec::load(&[&link], &Disk, &NoEnvironment, &options).unwrap_err();
+        assert_eq!(problems.iter().next().unwrap().code(), Code::Untrusted);
+    }
 }

@@ -34,7 +34,17 @@ pub struct Outcome {
 }
 
 /// How a change ended well.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, serde::Serialize, schemars::JsonSchema)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Eq,
+    Hash,
+    PartialEq,
+    serde::Deserialize,
+    serde::Serialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Done {
     /// Somebody else had done it by the time it was to be done.
@@ -60,7 +70,17 @@ impl Done {
 }
 
 /// How many changes ended in which way.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Serialize, schemars::JsonSchema)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    Eq,
+    PartialEq,
+    serde::Deserialize,
+    serde::Serialize,
+    schemars::JsonSchema,
+)]
 pub struct Totals {
     /// Subjects of which everything is as declared now.
     pub converged: usize,

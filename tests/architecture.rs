@@ -13,6 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["store", "keys"],
     &["spec"],
     &["report", "disk"],
+    &["exit_code"],
     &["event"],
     &["observe"],
     &["apply"],
@@ -21,7 +22,8 @@ const LAYERS: &[&[&str]] = &[
 ];
 
 /// Modules with neither IO, nor async, nor a clock.
-const PURE: &[&str] = &["model", "crypto", "payload", "plan", "spec"];
+const PURE: &[&str] =
+    &["model", "crypto", "payload", "plan", "spec", "report", "exit_code", "event", "render"];
 
 const IMPURE_WORDS: &[&str] = &[
     "async ",

@@ -1,7 +1,4 @@
 //! Layouts that we write and cosign reads, and the other way round.
-//!
-//! Run with `COUNTERSIGN_TOOLS=<folder> cargo test --test layout_cosign -- --ignored`, where the folder holds
-//! `cosign2` and `cosign3`.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -11,9 +8,11 @@
     reason = "tests"
 )]
 
+#[path = "support/mod.rs"]
+mod support;
+
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use bytes::Bytes;
 use countersign::crypto::SignatureBytes;
@@ -23,6 +22,7 @@ use countersign::model::{
 use countersign::payload::{Addition, Carrier, SimpleSigning, annotation};
 use countersign::store::memory::Contents;
 use countersign::store::{Expected, LayoutStore, ReadStore, Store};
+use support::tools::{self, Home, Tool};
 use tempfile::TempDir;
 
 /// A folder with a key of cosign's and a layout.
@@ -35,7 +35,7 @@ impl World {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let arguments = ["generate-key-pair", "--output-key-prefix", "k"];
-        assert!(cosign("cosign2", folder.path(), &arguments), "a key pair");
+        assert!(cosign(Tool::Cosign2, folder.path(), &arguments), "a key pair");
         let repository = Repository::Layout(LayoutPath::new(folder.path().join("layout")));
         Self { folder, repository }
     }
@@ -72,7 +72,10 @@ impl World {
         fs::write(self.path().join("payload"), &payload).unwrap();
         let arguments = ["sign-blob", "--key", "k.key", "--tlog-upload=false", "-y"];
         let output = ["--output-signature", "signature", "payload"];
-        assert!(cosign("cosign2", self.path(), &[&arguments[..], &output].concat()), "a signature");
+        assert!(
+            cosign(Tool::Cosign2, self.path(), &[&arguments[..], &output].concat()),
+            "a signature"
+        );
         let text = fs::read_to_string(self.path().join("signature")).unwrap();
         let signature = SignatureBytes::from_base64(&text).unwrap();
 
@@ -99,23 +102,23 @@ impl World {
     fn verified(&self, more: &[&str]) -> [bool; 2] {
         let arguments = ["verify", "--key", "k.pub", "--insecure-ignore-tlog", "--local-image"];
         let arguments = [&arguments[..], more, &["layout"]].concat();
-        ["cosign2", "cosign3"].map(|name| cosign(name, self.path(), &arguments))
+        [Tool::Cosign2, Tool::Cosign3].map(|name| cosign(name, self.path(), &arguments))
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "where the tools are")]
-fn cosign(name: &str, folder: &Path, arguments: &[&str]) -> bool {
-    let tools = std::env::var_os("COUNTERSIGN_TOOLS");
-    let tools = PathBuf::from(tools.expect("COUNTERSIGN_TOOLS names the folder of the tools"));
-    let mut command = Command::new(tools.join(name));
+fn ready() -> bool {
+    tools::have(&[Tool::Cosign2, Tool::Cosign3])
+}
+
+fn cosign(tool: Tool, folder: &Path, arguments: &[&str]) -> bool {
+    let mut command = Home::new().command(tool);
     command.args(arguments).current_dir(folder);
-    command.env("COSIGN_PASSWORD", "p").env("HOME", folder);
-    let output = command.output().unwrap();
-    let success = output.status.success();
-    if !success {
-        println!("{name} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    command.env("COSIGN_PASSWORD", "p").env("HOME", folder).env("TMPDIR", folder);
+    let done = tools::Finished::of(&mut command);
+    if !done.is_success() {
+        println!("{done:?}");
     }
-    success
+    done.is_success()
 }
 
 fn tag(text: &str) -> Tag {
@@ -123,8 +126,10 @@ fn tag(text: &str) -> Tag {
 }
 
 #[tokio::test]
-#[ignore = "needs cosign: see the top of the file"]
 async fn cosign_verifies_a_layout_that_holds_one_image() {
+    if !ready() {
+        return;
+    }
     let world = World::new();
     let mut contents = Contents::default();
     let digest = contents.push_image(&world.repository, &[tag("1"), tag("latest")], &[b"layer"]);
@@ -149,8 +154,10 @@ async fn cosign_verifies_a_layout_that_holds_one_image() {
 }
 
 #[tokio::test]
-#[ignore = "needs cosign: see the top of the file"]
 async fn cosign_verifies_an_index_whose_parts_are_signed_too() {
+    if !ready() {
+        return;
+    }
     let world = World::new();
     let mut contents = Contents::default();
     let amd64 = contents.push_image(&world.repository, &[], &[b"amd64"]);
@@ -172,8 +179,10 @@ async fn cosign_verifies_an_index_whose_parts_are_signed_too() {
 }
 
 #[tokio::test]
-#[ignore = "needs cosign: see the top of the file"]
 async fn a_layout_that_cosign_saved_is_read_and_signed_again() {
+    if !ready() {
+        return;
+    }
     let world = World::new();
     let mut contents = Contents::default();
     let digest = contents.push_image(&world.repository, &[tag("1")], &[b"layer"]);

@@ -23,7 +23,7 @@ use crate::event::{Event, Listener};
 use crate::keys::Keyring;
 use crate::model::{Clock, Digest, Repository};
 use crate::plan::{Change, Failure, FailureClass, Plan, Signers, Target, TargetPlan};
-use crate::report::{Done, Outcome, Report, TargetReport};
+use crate::report::{Done, Outcome, Report, RunVerdict, TargetReport};
 use crate::store::Store;
 
 /// Everything that a run writes with.
@@ -57,8 +57,12 @@ impl Stop {
     }
 }
 
-/// Whether the images of an index are in place; none while the work on them goes on.
-type Settled = watch::Receiver<Option<Result<(), ()>>>;
+/// Whether an image of an index is in place, or which kind of failure keeps it; none while the work on it
+/// goes on.
+type Settled = watch::Receiver<Option<Result<(), FailureClass>>>;
+
+/// Tells those who wait that a subject is done.
+type Settling = watch::Sender<Option<Result<(), FailureClass>>>;
 
 impl Applier {
     /// Writes what `plan` says.
@@ -74,7 +78,7 @@ impl Applier {
         let writing = |plan: &TargetPlan| plan.changes.iter().any(|it| it.action().writes());
         let total = plan.targets.iter().filter(|it| writing(it)).count();
         listener.hear(&Event::Started { targets: total });
-        let mut gates = Gates::new(&plan.targets);
+        let gates = Gates::new(&plan.targets);
         let converge = Arc::new(Converge {
             applier: self.clone(),
             signers: Arc::clone(signers),
@@ -101,8 +105,7 @@ impl Applier {
                         unwritten(plan)
                     };
                     if let Some(done) = done {
-                        let result = if report.is_converged() { Ok(()) } else { Err(()) };
-                        done.send_replace(Some(result));
+                        done.send_replace(Some(settled(&report)));
                     }
                     report
                 };
@@ -129,14 +132,30 @@ impl Applier {
     }
 }
 
+/// How the work on a subject ended, for the index that waits for it: of the same kind, so that a limit on an
+/// image is no error of its index.
+fn settled(report: &TargetReport) -> Result<(), FailureClass> {
+    match RunVerdict::of(report.failures()) {
+        RunVerdict::Good => Ok(()),
+        RunVerdict::Only(class) => Err(class),
+        RunVerdict::Mixed => Err(FailureClass::Error),
+    }
+}
+
 /// Works on one subject when the images in it are done.
 async fn work(converge: &Converge, plan: TargetPlan, waits: Vec<Settled>) -> TargetReport {
     for mut wait in waits {
         let settled = wait.wait_for(Option::is_some).await.map(|it| *it);
-        if !matches!(settled, Ok(Some(Ok(())))) {
-            let reason = Failure::error(
+        let kept_by = match settled {
+            Ok(Some(Ok(()))) => None,
+            Ok(Some(Err(class))) => Some(class),
+            Ok(None) | Err(_) => Some(FailureClass::Error),
+        };
+        if let Some(class) = kept_by {
+            let reason = Failure::new(
                 "image::child_failed",
                 "not signed because an image in it could not be signed",
+                class,
             );
             return refused(plan, &reason.help("mend what failed there, and run again"));
         }
@@ -185,7 +204,7 @@ type Place = (Repository, Digest);
 
 /// Who waits for whom: the images of an index are signed before it.
 struct Gates {
-    senders: HashMap<Place, watch::Sender<Option<Result<(), ()>>>>,
+    senders: HashMap<Place, Settling>,
     depths: HashMap<Place, usize>,
 }
 
@@ -209,10 +228,7 @@ impl Gates {
         self.depths.get(&place(&plan.target)).copied().unwrap_or(0)
     }
 
-    fn of(
-        &mut self,
-        plan: &TargetPlan,
-    ) -> (Vec<Settled>, Option<watch::Sender<Option<Result<(), ()>>>>) {
+    fn of(&self, plan: &TargetPlan) -> (Vec<Settled>, Option<Settling>) {
         let waits = children(&plan.target)
             .filter_map(|child| self.senders.get(&child).map(watch::Sender::subscribe));
         (waits.collect(), self.senders.get(&place(&plan.target)).cloned())

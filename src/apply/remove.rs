@@ -17,10 +17,13 @@ const LOOK_UPS: usize = 16;
 
 type Tags = BTreeMap<Digest, Vec<Tag>>;
 
+/// The tags of one repository, once somebody has asked for them.
+type Answer = Arc<OnceCell<Result<Arc<Tags>, Failure>>>;
+
 /// Which tags name which digest, asked for once a run and repository: a delete takes every tag with it.
 #[derive(Debug, Default)]
 pub(super) struct TagsByDigest {
-    repositories: Mutex<HashMap<Repository, Arc<OnceCell<Result<Arc<Tags>, Failure>>>>>,
+    repositories: Mutex<HashMap<Repository, Answer>>,
 }
 
 impl TagsByDigest {

@@ -1,1 +1,92 @@
-fn main() {}
+//! The program around the library: arguments, environment, terminal, signals, exit codes.
+//!
+//! One file for each command; each turns its arguments into calls of the library and writes the result.
+
+mod apply;
+mod args;
+mod context;
+mod demo;
+mod environment;
+mod error;
+mod explain;
+mod files;
+mod logging;
+mod output;
+mod pages;
+mod plan;
+mod problems;
+mod progress;
+mod shard;
+mod signals;
+mod terminal;
+mod validate;
+mod verify;
+
+use std::io::{self, Write as _};
+use std::process;
+use std::sync::Arc;
+
+use clap::Parser as _;
+use countersign::exit_code::ExitCode;
+
+use args::{Cli, Command};
+use context::Context;
+use environment::Process;
+use error::Failed;
+use terminal::Terminal;
+
+fn main() -> process::ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return told_by_clap(&error).into(),
+    };
+    let environment = Arc::new(Process::take());
+    let terminal = Terminal::new(&cli.global, &environment);
+    logging::install(&cli.global, &terminal);
+    let exit = start(cli, environment, terminal).unwrap_or_else(|failed| {
+        // Where standard error is gone, the exit code is all that is left to say.
+        let _ = failed.write(terminal.stderr, &mut io::stderr().lock());
+        failed.exit()
+    });
+    environment::show_typing();
+    exit.into()
+}
+
+/// Help and version are answers; everything else that clap says is a wrong command line.
+fn told_by_clap(error: &clap::Error) -> ExitCode {
+    let wrong = error.use_stderr();
+    // A reader that went away does not change what the command line was.
+    let _ = error.print().and_then(|()| io::stdout().flush());
+    if wrong { ExitCode::Usage } else { ExitCode::Good }
+}
+
+fn start(cli: Cli, environment: Arc<Process>, terminal: Terminal) -> Result<ExitCode, Failed> {
+    let broken = |error: io::Error| {
+        Failed::new(ExitCode::Error, "cli::start", "cannot start").because(&error)
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(broken)?;
+    let ended = runtime.block_on(async {
+        let context = Context::new(cli.global, environment, terminal).map_err(broken)?;
+        dispatch(&cli.command, &context).await
+    });
+    // A thread that waits for an answer at the terminal must not hold up the end.
+    runtime.shutdown_background();
+    ended
+}
+
+/// Runs one command.
+async fn dispatch(command: &Command, context: &Context) -> Result<ExitCode, Failed> {
+    match command {
+        Command::Plan(args) => plan::run(args, context).await,
+        Command::Apply(args) => apply::run(args, context).await,
+        Command::Verify(args) => verify::run(args, context).await,
+        Command::Validate(args) => validate::run(args, context),
+        Command::Explain(args) => explain::run(args, context).await,
+        Command::Init(args) => pages::init(args, context),
+        Command::Demo(args) => demo::run(args, context).await,
+        Command::Schema(args) => pages::schema(args),
+        Command::Completions(args) => pages::completions(args),
+        Command::Man(args) => pages::man(args),
+    }
+}

@@ -89,7 +89,7 @@ impl KeyReference {
     }
 }
 
-/// As written, without what may be a secret: see [`shown`].
+/// As written, without what may be a secret: see `shown`.
 impl fmt::Display for KeyReference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

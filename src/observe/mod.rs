@@ -21,13 +21,14 @@ pub use examine::{examine, examine_closely, place};
 pub(crate) use referrers::{read_bundle, read_referrers};
 pub use resolve::{Resolved, resolve};
 pub(crate) use signers::failure_of as key_failure;
-pub use signers::open_signers;
+pub use signers::{Opening, open_signers};
 
 use crate::keys::Keyring;
 use crate::model::{Clock, Glob, Repository};
 use crate::plan::{
-    Cleaning, Desired, DiffOptions, Failure, Observed, Plan, SeenReferrers, SignerFingerprints,
-    Signers, Target, TargetPlan, bundle_warnings, diff, hold_parents, signer_warnings,
+    Cleaning, Desired, DiffOptions, Explanation, Failure, Observed, Plan, SeenReferrers,
+    SignerFingerprints, Signers, Target, TargetPlan, Unresolved, bundle_warnings, diff, explain,
+    hold_parents, signer_warnings,
 };
 use crate::store::{ReadStore, StoreError};
 
@@ -118,8 +119,8 @@ impl Observer {
         if let Some(shard) = self.options.shard {
             resolved.targets.retain(|target| shard.holds(target));
         }
-        let everything = resolved.targets.iter().any(|it| it.prune > crate::plan::Prune::Keep);
-        let signers = open_signers(desired, &resolved.targets, everything, &self.keyring).await;
+        let signers =
+            open_signers(desired, &resolved.targets, Opening::Needed, &self.keyring).await;
         let signers = Arc::new(signers);
         progress.total(resolved.targets.len());
         let options = self.diff_options();
@@ -160,6 +161,31 @@ impl Observer {
             signers: fingerprints(&signers),
         };
         (plan, signers)
+    }
+
+    /// Explains: resolves what is declared, reads every payload too, and says what counts and why.
+    ///
+    /// Never fails: what could not be read is said. The explanations are in the order of the spec, the
+    /// images of an index before it; with them come the entries that could not be resolved.
+    pub async fn explain(&self, desired: &Desired) -> (Vec<Explanation>, Vec<Unresolved>) {
+        let resolved = resolve(desired, &self.store, &self.options).await;
+        let signers = open_signers(desired, &resolved.targets, Opening::All, &self.keyring).await;
+        let options = DiffOptions { cleaning: Cleaning::AsDeclared, ..self.diff_options() };
+        let looked: Vec<(Observed, TargetPlan)> = stream::iter(resolved.targets)
+            .map(|target| async {
+                let observed = examine_closely(&target, &*self.store, &signers).await;
+                let plan = plan_target(&Arc::new(target), &observed, &signers, &options);
+                (observed, plan)
+            })
+            .buffered(self.options.jobs.max(1))
+            .collect()
+            .await;
+        let (observed, mut plans): (Vec<Observed>, Vec<TargetPlan>) = looked.into_iter().unzip();
+        hold_parents(&mut plans);
+        let explained = plans.iter().zip(&observed).map(|(plan, observed)| {
+            explain(&plan.target, observed, &signers, &plan.changes, options.now)
+        });
+        (explained.collect(), resolved.unresolved)
     }
 
     fn diff_options(&self) -> DiffOptions {

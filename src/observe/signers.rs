@@ -4,17 +4,28 @@ use std::collections::BTreeSet;
 
 use crate::keys::{KeyError, KeyErrorKind, Keyring};
 use crate::model::SignerName;
-use crate::plan::{Desired, Failure, FailureClass, SignerKey, SignerState, Signers, Target};
+use crate::plan::{Desired, Failure, FailureClass, Prune, SignerKey, SignerState, Signers, Target};
 
-/// Gets the public keys of the signers that `targets` need; with `everything`, of all.
+/// Which public keys are asked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Opening {
+    /// Those of every signer.
+    All,
+    /// Those that something depends on.
+    Needed,
+}
+
+/// Gets the public keys of the signers that `targets` need; where something may be removed, of all.
 ///
-/// Cleaning needs all of them: a signature whose signer is not known must not look like a stranger's.
+/// A signature whose signer is not known must not look like a stranger's.
 pub async fn open_signers(
     desired: &Desired,
     targets: &[Target],
-    everything: bool,
+    opening: Opening,
     keyring: &Keyring,
 ) -> Signers {
+    let everything =
+        opening == Opening::All || targets.iter().any(|target| target.prune > Prune::Keep);
     let needed: BTreeSet<&SignerName> =
         targets.iter().flat_map(|it| it.signers.iter().chain(&it.requires)).collect();
     let opening = desired.signers.iter().map(|(name, profile)| {

@@ -16,7 +16,6 @@ pub const PLAN_FORMAT: &str = "1.0";
 /// It narrows an `apply`, and never authorises one: nothing in it is written that a fresh plan of the
 /// spec does not say too.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct PlanFile {
     /// `1.0`; a reader takes every `1.x`.
     pub format_version: String,
@@ -199,6 +198,11 @@ impl Plan {
         summary
     }
 
+    /// What an apply would publish: nothing, while no signer uses a log or an identity.
+    pub fn publishes(&self) -> Publishes {
+        Publishes::default()
+    }
+
     /// The digest of everything in the plan that is not `keep`: what a reviewer approves.
     ///
     /// The same spec, state and clock always give the same fingerprint.
@@ -278,7 +282,7 @@ impl Plan {
             format_version: PLAN_FORMAT.to_owned(),
             fingerprint: self.fingerprint().to_string(),
             summary: self.summary(),
-            publishes: Publishes::default(),
+            publishes: self.publishes(),
             warnings: warnings.collect(),
             images: self.targets.iter().map(|plan| self.image(plan)).collect(),
             unresolved: unresolved.collect(),

@@ -5,6 +5,7 @@ mod change;
 mod compare;
 mod desired;
 mod diff;
+mod explain;
 mod failure;
 mod file;
 mod guard;
@@ -13,6 +14,7 @@ mod parents;
 mod repair;
 mod saved;
 mod target;
+mod verification;
 mod warning;
 
 use std::collections::BTreeMap;
@@ -24,6 +26,7 @@ pub use desired::{
     Ability, Attachment, Desired, Image, Origin, Prune, Selection, Settings, SignerProfile,
 };
 pub use diff::{Cleaning, DiffOptions, diff};
+pub use explain::{Explained, Explanation, Reason, Unmet, explain};
 pub use failure::{Failure, FailureClass};
 pub use file::{
     PLAN_FORMAT, PlanChange, PlanFile, PlanImage, PlanMoved, PlanUnresolved, PlanWarning,
@@ -37,6 +40,7 @@ pub use parents::hold_parents;
 pub use repair::IndexFault;
 pub use saved::{SavedPlanError, narrow};
 pub use target::{Moved, Name, Target, Want, WantOrigin};
+pub use verification::{Finding, TargetVerification, Verification, VerificationTotals, verify};
 pub use warning::{Warning, signer_warnings};
 
 use crate::model::{Digest, SignerName};
@@ -84,4 +88,16 @@ pub struct Unresolved {
     pub name: Name,
     /// Why it could not be had.
     pub reason: Failure,
+}
+
+impl Plan {
+    /// Everything that could not be decided, in order: blocked changes, then unresolved entries.
+    pub fn failures(&self) -> impl Iterator<Item = &Failure> {
+        let changes = self.targets.iter().flat_map(|it| &it.changes);
+        let blocked = changes.filter_map(|change| match change {
+            Change::Blocked { reason, .. } => Some(reason),
+            _ => None,
+        });
+        blocked.chain(self.unresolved.iter().map(|it| &it.reason))
+    }
 }

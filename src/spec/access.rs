@@ -1,10 +1,11 @@
 //! What a spec may reach: files and environment variables, each asked for at one place, so that a spec
 //! that somebody else wrote can neither read nor send what it was not given. Pure.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Component, Path, PathBuf};
 
 use crate::keys::Environment;
+use crate::model::{Glob, Secret};
 use crate::spec::code::Code;
 use crate::spec::place::{Place, SourceFile};
 use crate::spec::problem::{Problem, Problems};
@@ -48,7 +49,7 @@ impl Access<'_> {
         problems: &mut Problems,
     ) -> Option<String> {
         self.allowed(name, None, place, problems)?;
-        self.set_variable(name, place, problems)
+        self.set_variable(name, place, problems).map(|value| value.expose().clone())
     }
 
     /// The value of an environment variable that is allowed for just this pattern of registry hosts.
@@ -60,7 +61,7 @@ impl Access<'_> {
         name: &Text,
         host: &str,
         problems: &mut Problems,
-    ) -> Option<String> {
+    ) -> Option<Secret<String>> {
         self.allowed(name.value(), Some(host), &name.place, problems)?;
         self.set_variable(name.value(), &name.place, problems)
     }
@@ -76,23 +77,28 @@ impl Access<'_> {
         if self.options.allow_env.iter().any(|it| it.name == name && it.host.as_deref() == host) {
             return Some(());
         }
-        let wanted = host.map_or_else(|| name.to_owned(), |host| format!("{name}@{host}"));
-        let others = self.options.allow_env.iter().any(|it| it.name == name);
-        let message = match (others, host) {
-            (true, _) => format!("the environment variable `{name}` is not allowed here"),
-            (false, _) => format!("the environment variable `{name}` is not allowed"),
+        let elsewhere = self.options.allow_env.iter().any(|it| it.name == name);
+        let here = if elsewhere { " here" } else { "" };
+        let message = format!("the environment variable `{name}` is not allowed{here}");
+        let help = match host {
+            None => format!("if this spec may have it, add: --allow-env {name}"),
+            Some(host) if Glob::is_pattern(host) => format!(
+                "name one registry instead of a pattern; if every host that matches may have it, add: --allow-env '{name}@{host}'"
+            ),
+            Some(host) => format!("if {host} may have it, add: --allow-env {name}@{host}"),
         };
         let problem = Problem::error(Code::EnvNotAllowed, place, message);
-        problems.refuse(
-            problem
-                .label("names an environment variable")
-                .help(format!("if this spec may have it, add: --allow-env '{wanted}'")),
-        )
+        problems.refuse(problem.label("names an environment variable").help(help))
     }
 
-    fn set_variable(&self, name: &str, place: &Place, problems: &mut Problems) -> Option<String> {
-        let value = self.environment.variable(name).map(|value| value.expose().clone());
-        value.filter(|value| !value.is_empty()).or_else(|| {
+    fn set_variable(
+        &self,
+        name: &str,
+        place: &Place,
+        problems: &mut Problems,
+    ) -> Option<Secret<String>> {
+        let value = self.environment.variable(name).filter(|value| !value.expose().is_empty());
+        value.or_else(|| {
             let message = format!("the environment variable `{name}` is not set, or empty");
             problems.refuse(Problem::error(Code::EnvUnset, place, message).label("has no value"))
         })
@@ -130,7 +136,7 @@ impl Access<'_> {
         if !self.is_untrusted() {
             return Some(path);
         }
-        match self.files.canonical(&path) {
+        match self.resolved(&path) {
             Ok(real) if real.starts_with(&named_by.root) => Some(real),
             Ok(_) => {
                 let message = "a path outside the spec's folder is refused with `--untrusted-spec`";
@@ -138,6 +144,21 @@ impl Access<'_> {
                 problems.refuse(problem.label("leads out of the folder"))
             }
             Err(error) => problems.refuse(unreadable(place, error.kind())),
+        }
+    }
+
+    /// `path` without links; of a file that is not there, its folder without links and its name.
+    fn resolved(&self, path: &Path) -> io::Result<PathBuf> {
+        let error = match self.files.canonical(path) {
+            Ok(real) => return Ok(real),
+            Err(error) => error,
+        };
+        match (path.parent(), path.file_name()) {
+            (Some(folder), Some(name)) if error.kind() == ErrorKind::NotFound => {
+                let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+                Ok(self.files.canonical(folder)?.join(name))
+            }
+            _ => Err(error),
         }
     }
 

@@ -36,7 +36,7 @@ codes! {
     CertificateMismatch, "spec::certificate_mismatch", "A certificate is for another key than the signer's.";
     Chain, "spec::chain", "A certificate chain does not lead from the certificate to its last certificate.";
     Conflict, "spec::conflict", "Two keys that exclude each other stand together, or one lacks its partner.";
-    DefinedTwice, "spec::defined_twice", "A signer has the same name as another.";
+    DefinedTwice, "spec::defined_twice", "A key is written twice, or a signer has the same name as another.";
     Digest, "spec::digest", "A text that should be a digest is not.";
     DigestNeeded, "spec::digest_needed", "An image has no digest, and `digests_only` asks for one.";
     Duplicate, "spec::duplicate", "The same thing is written twice.";

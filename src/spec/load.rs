@@ -167,16 +167,33 @@ impl<'a> Loader<'a> {
         if version.is_some_and(|it| it.as_str() == "1") {
             file.set_quoting(Quoting::Quoted);
         }
-        for error in &errors {
-            let range = error.span().unwrap_or(0..0);
-            let problem =
-                Problem::error(Code::Syntax, &Place::new(&file, &range), "this is not TOML");
-            self.problems.add(problem.label(error.message()));
-        }
-        if !errors.is_empty() || !self.has_version(&file, toml.get_ref()) {
+        let broken = self.syntax(&file, &errors);
+        if broken || !self.has_version(&file, toml.get_ref()) {
             return;
         }
-        self.toml(&next, &file, toml.get_ref());
+        self.toml(&next, &file, toml.into_inner());
+    }
+
+    /// Reports what is wrong with the syntax, and says whether the rest can be read nevertheless.
+    ///
+    /// Of a file that may be no spec only the first place is told: all of them would show its shape.
+    fn syntax(&mut self, file: &Arc<SourceFile>, errors: &[toml::de::Error]) -> bool {
+        let quoted = file.quoting() == Quoting::Quoted;
+        let mut broken = false;
+        for error in errors.iter().take(if quoted { usize::MAX } else { 1 }) {
+            let place = Place::new(file, &error.span().unwrap_or(0..0));
+            let twice = error.message() == "duplicate key";
+            broken |= !(twice && quoted);
+            self.problems.add(if twice && quoted {
+                let message = format!("`{}` is defined twice", place.written());
+                let problem = Problem::error(Code::DefinedTwice, &place, message);
+                problem.label("defined again").help("take one of them out, or give it another name")
+            } else {
+                let problem = Problem::error(Code::Syntax, &place, "this is not TOML");
+                problem.label(error.message())
+            });
+        }
+        broken
     }
 
     /// Checks the version before anything else: another version is another language, and a file without
@@ -195,10 +212,10 @@ impl<'a> Loader<'a> {
         false
     }
 
-    fn toml(&mut self, next: &Next<'_>, file: &Arc<SourceFile>, toml: &DeTable<'_>) {
+    fn toml(&mut self, next: &Next<'_>, file: &Arc<SourceFile>, toml: DeTable<'_>) {
         let expander = match self.expander.take() {
             Some(expander) => expander,
-            None => Expander::new(self.variables(file, toml), self.access),
+            None => Expander::new(self.variables(file, &toml), self.access),
         };
         let place = Place::new(file, &(0..0));
         let mut reader = Reader { file, expander: &expander, problems: &mut self.problems };

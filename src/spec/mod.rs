@@ -14,6 +14,7 @@ mod load;
 mod memory_files;
 mod not_yet;
 mod options;
+mod page;
 mod place;
 mod problem;
 mod raw;
@@ -33,6 +34,7 @@ use std::path::{Path, PathBuf};
 pub use code::{CODES, Code};
 pub use memory_files::MemoryFiles;
 pub use options::{AllowEnv, AllowEnvError, LoadOptions, Untrusted};
+pub use page::reference_page;
 pub use problem::{Problem, Problems};
 pub use schema::json_schema;
 
@@ -70,7 +72,7 @@ impl Spec {
     /// # #[derive(Debug)]
     /// # struct NoEnvironment;
     /// # impl countersign::keys::Environment for NoEnvironment {
-    /// #     fn variable(&self, _: &str) -> Option<String> { None }
+    /// #     fn variable(&self, _: &str) -> Option<countersign::model::Secret<String>> { None }
     /// #     fn prompt_password(&self, _: &str) -> Option<countersign::model::Secret<String>> { None }
     /// # }
     ///

@@ -7,33 +7,27 @@ use crate::spec::problem::{Problem, Problems};
 use crate::spec::section::{Section, Text};
 
 fn refuse(what: &str, place: &Place, help: &str, problems: &mut Problems) {
-    let problem =
-        Problem::error(Code::NotYet, place, format!("{what}: this version cannot do that yet"));
+    let problem = Problem::error(Code::NotYet, place, format!("this version cannot {what} yet"));
     problems.add(problem.label("not yet").help(help));
-}
-
-/// `formats` with `bundle`.
-pub(super) fn bundle_format(text: &Text, problems: &mut Problems) {
-    refuse("signatures as bundles", &text.place, "write: formats = [\"simple-signing\"]", problems);
 }
 
 /// `bundle` of an attachment.
 pub(super) fn bundle_attachment(attachment: &Section, problems: &mut Problems) {
     let help = "attach a simple-signing signature with `payload` and `signature`";
-    refuse("attaching a bundle", attachment.key_place("bundle"), help, problems);
+    refuse("attach bundles", attachment.key_place("bundle"), help, problems);
 }
 
 /// `keyless` of a signer.
 pub(super) fn keyless(signer: &Section, problems: &mut Problems) {
-    refuse("signing with an identity", signer.key_place("keyless"), "use a `key`", problems);
+    refuse("sign with an identity", signer.key_place("keyless"), "use a `key`", problems);
 }
 
 /// `transparency_log` of a signer, declared or by default.
 pub(super) fn transparency_log(signer: &Section, name: &Text, problems: &mut Problems) {
     let (place, what) = if signer.has("transparency_log") {
-        (signer.value_place("transparency_log"), "entries in a transparency log")
+        (signer.value_place("transparency_log"), "write to a transparency log")
     } else {
-        (&name.place, "entries in a transparency log, which are the default")
+        (&name.place, "write to a transparency log, which is the default,")
     };
     refuse(what, place, "write: transparency_log = false", problems);
 }
@@ -41,17 +35,17 @@ pub(super) fn transparency_log(signer: &Section, name: &Text, problems: &mut Pro
 /// `timestamp_authorities` of a signer.
 pub(super) fn timestamp_authorities(signer: &Section, problems: &mut Problems) {
     let place = signer.key_place("timestamp_authorities");
-    refuse("timestamps", place, "leave `timestamp_authorities` out", problems);
+    refuse("take timestamps", place, "leave `timestamp_authorities` out", problems);
 }
 
 /// `[sigstore]`.
 pub(super) fn sigstore(spec: &Section, problems: &mut Problems) {
     let help = "leave `[sigstore]` out: keys need no deployment";
-    refuse("a sigstore deployment", spec.key_place("sigstore"), help, problems);
+    refuse("use a sigstore deployment", spec.key_place("sigstore"), help, problems);
 }
 
 /// A `key` of a provider that comes later.
 pub(super) fn key_scheme(scheme: &str, key: &Text, problems: &mut Problems) {
     let help = "use a key file in cosign's format, or `env://NAME`";
-    refuse(&format!("`{scheme}` keys"), &key.place, help, problems);
+    refuse(&format!("use `{scheme}` keys"), &key.place, help, problems);
 }

@@ -2,16 +2,15 @@
 //! reported, and what remains has the types that the tables promise. Pure.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeArray, DeTable, DeValue};
 
 use crate::spec::code::Code;
 use crate::spec::place::{Place, SourceFile};
 use crate::spec::problem::{Problem, Problems};
-use crate::spec::section::{Entry, Section, Text, Value};
+use crate::spec::section::{Entry, Section, Text, Value, Values};
 use crate::spec::suggest::nearest;
 use crate::spec::table::{Field, Kind, Need, Table};
 use crate::spec::variables::Expander;
@@ -32,23 +31,27 @@ impl Reader<'_> {
     /// Reads `toml`, which stands at `place`, as `table`.
     pub(super) fn section(
         &mut self,
-        toml: &DeTable<'_>,
+        toml: DeTable<'_>,
         place: Place,
         table: &'static Table,
     ) -> Section {
-        let mut values = BTreeMap::new();
+        let mut values = Values::default();
         for (key, value) in in_file_order(toml) {
-            let key_place = self.place(key);
+            let key_place = self.place(&key);
             let Some(field) = table.field(key.get_ref()) else {
-                self.unknown_key(key.get_ref(), &key_place, table);
+                // The key that was probably meant counts as there, or it would be told as missing too.
+                if let Some(meant) = self.unknown_key(key.get_ref(), &key_place, table) {
+                    let (key, place) = (key_place.clone(), key_place);
+                    values.insert(meant, Entry { key, place, value: Value::Refused });
+                }
                 continue;
             };
-            let place = self.place(value);
-            let read = self.value(field, value, &place).unwrap_or(Value::Refused);
+            let place = self.place(&value);
+            let read = self.value(field, value.into_inner(), &place).unwrap_or(Value::Refused);
             values.insert(field.key, Entry { key: key_place, place, value: read });
         }
         for field in table.fields.iter().filter(|it| it.need == Need::Required) {
-            if !values.contains_key(field.key) {
+            if values.get(field.key).is_none() {
                 let message = format!("{} needs `{}`", table.noun, field.key);
                 self.problems.add(
                     Problem::error(Code::MissingKey, &place, message)
@@ -64,8 +67,15 @@ impl Reader<'_> {
         Place::new(self.file, &spanned.span())
     }
 
-    fn unknown_key(&mut self, key: &str, place: &Place, table: &'static Table) {
-        let help = match nearest(key, table.keys()) {
+    /// Reports the key, and gives the one that it is near to.
+    fn unknown_key(
+        &mut self,
+        key: &str,
+        place: &Place,
+        table: &'static Table,
+    ) -> Option<&'static str> {
+        let near = nearest(key, table.keys());
+        let help = match near {
             Some(near) => format!("did you mean `{near}`?"),
             None => {
                 let known: Vec<_> = table.keys().map(|key| format!("`{key}`")).collect();
@@ -75,38 +85,39 @@ impl Reader<'_> {
         let message = format!("{} has no key `{key}`", table.noun);
         let problem = Problem::error(Code::UnknownKey, place, message);
         self.problems.add(problem.label("unknown key").help(help));
+        near
     }
 
-    fn value(&mut self, field: &'static Field, toml: &Toml<'_>, place: &Place) -> Option<Value> {
-        match (field.kind, toml.get_ref()) {
-            (Kind::Flag, DeValue::Boolean(flag)) => Some(Value::Flag(*flag)),
+    fn value(&mut self, field: &'static Field, toml: DeValue<'_>, place: &Place) -> Option<Value> {
+        match (field.kind, toml) {
+            (Kind::Flag, DeValue::Boolean(flag)) => Some(Value::Flag(flag)),
             (Kind::Integer(least, most), DeValue::Integer(number)) => {
                 let parsed = i64::from_str_radix(number.as_str(), number.radix()).ok();
                 let fits = parsed.filter(|it| (least..=most).contains(it));
                 fits.map(Value::Integer).or_else(|| self.out_of_range(field, place))
             }
-            (Kind::Number, DeValue::Integer(_) | DeValue::Float(_)) => {
-                let parsed = number(toml.get_ref());
+            (Kind::Number, number @ (DeValue::Integer(_) | DeValue::Float(_))) => {
+                let parsed = to_number(&number);
                 let fits = parsed.filter(|it| it.is_finite() && *it > 0.0);
                 fits.map(Value::Number).or_else(|| self.out_of_range(field, place))
             }
-            (Kind::Text, DeValue::String(text)) => self.text(text, place).map(Value::Text),
+            (Kind::Text, DeValue::String(text)) => self.text(&text, place).map(Value::Text),
             (Kind::Choice(choices), DeValue::String(text)) => {
-                self.choice(field, choices, text, place).map(Value::Text)
+                self.choice(field, choices, &text, place).map(Value::Text)
             }
             (Kind::Texts, DeValue::Array(items)) => {
-                self.texts(field, items, |it, text, place| it.text(text, place))
+                self.texts(field, &items, |it, text, place| it.text(text, place))
             }
             (Kind::Choices(choices), DeValue::Array(items)) => {
-                self.texts(field, items, |it, text, place| it.choice(field, choices, text, place))
+                self.texts(field, &items, |it, text, place| it.choice(field, choices, text, place))
             }
             (Kind::TextOrTexts, DeValue::String(text)) => {
-                self.text(text, place).map(|text| Value::Texts(vec![text]))
+                self.text(&text, place).map(|text| Value::Texts(vec![text]))
             }
             (Kind::TextOrTexts, DeValue::Array(items)) => {
-                self.texts(field, items, |it, text, place| it.text(text, place))
+                self.texts(field, &items, |it, text, place| it.text(text, place))
             }
-            (Kind::TextMap, DeValue::Table(pairs)) => Some(Value::Pairs(self.pairs(field, pairs))),
+            (Kind::TextMap, DeValue::Table(pairs)) => Some(Value::Pairs(self.pairs(field, &pairs))),
             (Kind::Variables, DeValue::Table(_)) => Some(Value::Pairs(Vec::new())),
             (Kind::Section(table), DeValue::Table(toml)) => {
                 Some(Value::Section(Box::new(self.section(toml, place.clone(), table))))
@@ -115,7 +126,7 @@ impl Reader<'_> {
                 Some(self.sections(field, table, items))
             }
             (Kind::Named(table), DeValue::Table(tables)) => Some(self.named(field, table, tables)),
-            _ => self.wrong_type(field, field.kind.noun(), toml, place),
+            (_, other) => self.wrong_type(field, field.kind.noun(), &other, place),
         }
     }
 
@@ -158,7 +169,12 @@ impl Reader<'_> {
             let place = self.place(item);
             match item.get_ref() {
                 DeValue::String(text) => texts.extend(read(self, text, &place)),
-                _ => texts.extend(self.wrong_type(field, "a list of strings", item, &place)),
+                _ => texts.extend(self.wrong_type(
+                    field,
+                    "a list of strings",
+                    item.get_ref(),
+                    &place,
+                )),
             }
         }
         // A list whose items were all refused is not an empty list: that would be reported again.
@@ -172,11 +188,13 @@ impl Reader<'_> {
         table: &DeTable<'_>,
     ) -> Vec<(Text, Text)> {
         let mut pairs = Vec::with_capacity(table.len());
-        for (key, value) in in_file_order(table) {
+        let mut entries: Vec<_> = table.iter().collect();
+        entries.sort_by_key(|(key, _)| key.span().start);
+        for (key, value) in entries {
             let place = self.place(value);
             let value = match value.get_ref() {
                 DeValue::String(text) => self.text(text, &place),
-                _ => self.wrong_type(field, "a table of strings", value, &place),
+                _ => self.wrong_type(field, "a table of strings", value.get_ref(), &place),
             };
             pairs.extend(value.map(|value| (self.name(key), value)));
         }
@@ -192,14 +210,16 @@ impl Reader<'_> {
         &mut self,
         field: &'static Field,
         table: &'static Table,
-        items: &[Toml<'_>],
+        items: DeArray<'_>,
     ) -> Value {
         let mut sections = Vec::with_capacity(items.len());
         for item in items {
-            let place = self.place(item);
-            match item.get_ref() {
+            let place = self.place(&item);
+            match item.into_inner() {
                 DeValue::Table(toml) => sections.push(self.section(toml, place, table)),
-                _ => sections.extend(self.wrong_type(field, "a list of tables", item, &place)),
+                other => {
+                    sections.extend(self.wrong_type(field, "a list of tables", &other, &place));
+                }
             }
         }
         Value::Sections(sections)
@@ -209,19 +229,19 @@ impl Reader<'_> {
         &mut self,
         field: &'static Field,
         table: &'static Table,
-        tables: &DeTable<'_>,
+        tables: DeTable<'_>,
     ) -> Value {
         let mut named = Vec::with_capacity(tables.len());
         for (key, value) in in_file_order(tables) {
-            let place = self.place(value);
-            let section = match value.get_ref() {
+            let place = self.place(&value);
+            let section = match value.into_inner() {
                 DeValue::Table(toml) => {
-                    let header = if place.range().is_empty() { self.place(key) } else { place };
+                    let header = if place.range().is_empty() { self.place(&key) } else { place };
                     Some(self.section(toml, header, table))
                 }
-                _ => self.wrong_type(field, "a table of tables", value, &place),
+                other => self.wrong_type(field, "a table of tables", &other, &place),
             };
-            named.extend(section.map(|section| (self.name(key), section)));
+            named.extend(section.map(|section| (self.name(&key), section)));
         }
         Value::Named(named)
     }
@@ -230,11 +250,11 @@ impl Reader<'_> {
         &mut self,
         field: &Field,
         wanted: &str,
-        toml: &Toml<'_>,
+        toml: &DeValue<'_>,
         place: &Place,
     ) -> Option<T> {
         let message = format!("`{}` takes {wanted}", field.key);
-        let found = match toml.get_ref() {
+        let found = match toml {
             DeValue::Array(_) => "a list",
             DeValue::Boolean(_) => "true or false",
             DeValue::Datetime(_) => "a date",
@@ -266,7 +286,7 @@ impl Reader<'_> {
     }
 }
 
-fn number(toml: &DeValue<'_>) -> Option<f64> {
+fn to_number(toml: &DeValue<'_>) -> Option<f64> {
     match toml {
         DeValue::Float(number) => number.as_str().parse().ok(),
         DeValue::Integer(number) => {
@@ -278,10 +298,10 @@ fn number(toml: &DeValue<'_>) -> Option<f64> {
 }
 
 /// The entries as they stand in the file; the parser gives them by name.
-fn in_file_order<'t, 'i>(
-    table: &'t DeTable<'i>,
-) -> Vec<(&'t Spanned<Cow<'i, str>>, &'t Spanned<DeValue<'i>>)> {
-    let mut entries: Vec<_> = table.iter().collect();
+///
+/// They are taken apart on the way: a spec of 100,000 images must not be in memory twice.
+fn in_file_order<'i>(table: DeTable<'i>) -> Vec<(Spanned<Cow<'i, str>>, Spanned<DeValue<'i>>)> {
+    let mut entries: Vec<_> = table.into_iter().collect();
     entries.sort_by_key(|(key, _)| key.span().start);
     entries
 }

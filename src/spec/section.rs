@@ -1,6 +1,5 @@
 //! What the reader makes: sections of the language whose keys and types are right. Pure.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::spec::place::Place;
@@ -38,9 +37,28 @@ impl fmt::Display for Text {
 #[derive(Debug)]
 pub(super) struct Section {
     pub(super) table: &'static Table,
-    pub(super) values: BTreeMap<&'static str, Entry>,
+    pub(super) values: Values,
     /// Where it begins: its header, or the whole of an inline table.
     pub(super) place: Place,
+}
+
+/// The keys that are there: few, so that a list is smaller and faster than a tree.
+#[derive(Debug, Default)]
+pub(super) struct Values(Vec<(&'static str, Entry)>);
+
+impl Values {
+    pub(super) fn get(&self, key: &str) -> Option<&Entry> {
+        self.0.iter().find(|(it, _)| *it == key).map(|(_, entry)| entry)
+    }
+
+    /// Adds a key; what was guessed gives way to what is written.
+    pub(super) fn insert(&mut self, key: &'static str, entry: Entry) {
+        match self.0.iter_mut().find(|(it, _)| *it == key) {
+            Some((_, there)) if matches!(there.value, Value::Refused) => *there = entry,
+            Some(_) => {}
+            None => self.0.push((key, entry)),
+        }
+    }
 }
 
 #[derive(Debug)]

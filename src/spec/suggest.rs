@@ -10,25 +10,35 @@ pub(super) fn nearest<'a>(
     measured.filter(|(distance, _)| *distance <= limit).min().map(|(_, candidate)| candidate)
 }
 
-/// How many letters must be put in, left out or changed to make one text of the other.
+/// How many letters must be put in, left out, changed or exchanged with their neighbour to make one text
+/// of the other.
 ///
 /// Long texts are cut: a name that people mistype is short, and the cost grows with the product.
 fn distance(from: &str, to: &str) -> usize {
-    let (from, to) = (from.to_lowercase().replace('-', "_"), to.to_lowercase().replace('-', "_"));
-    let to: Vec<char> = to.chars().take(64).collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (above, letter) in (1_usize..).zip(from.chars().take(64)) {
-        let mut next = vec![above];
-        let (mut left, mut diagonal) = (above, above - 1);
-        for (up, other) in row.iter().skip(1).zip(&to) {
-            let change = diagonal + usize::from(letter != *other);
-            left = change.min(up + 1).min(left + 1);
-            diagonal = *up;
-            next.push(left);
+    let letters = |text: &str| -> Vec<char> {
+        text.to_lowercase().replace('-', "_").chars().take(64).collect()
+    };
+    let (from, to) = (letters(from), letters(to));
+    let mut rows: Vec<Vec<usize>> = vec![(0..=to.len()).collect()];
+    let at = |rows: &[Vec<usize>], row: usize, column: usize| {
+        rows.get(row).and_then(|it| it.get(column)).copied().unwrap_or(usize::MAX / 2)
+    };
+    for (row, letter) in (1..).zip(&from) {
+        let mut next = vec![row];
+        for (column, other) in (1..).zip(&to) {
+            let change = at(&rows, row - 1, column - 1) + usize::from(letter != other);
+            let left_out = at(&rows, row - 1, column) + 1;
+            let put_in = next.get(column - 1).copied().unwrap_or(usize::MAX / 2) + 1;
+            let exchanged = row > 1
+                && column > 1
+                && from.get(row - 2) == Some(other)
+                && to.get(column - 2) == Some(letter);
+            let exchange = if exchanged { at(&rows, row - 2, column - 2) + 1 } else { usize::MAX };
+            next.push(change.min(left_out).min(put_in).min(exchange));
         }
-        row = next;
+        rows.push(next);
     }
-    row.last().copied().unwrap_or_default()
+    at(&rows, from.len(), to.len())
 }
 
 #[cfg(test)]
@@ -42,6 +52,7 @@ mod tests {
             ("sign-with", Some("sign_with")),
             ("signwith", Some("sign_with")),
             ("tag", Some("tags")),
+            ("atgs", Some("tags")),
             ("recursiv", Some("recursive")),
             ("colour", None),
             ("", None),

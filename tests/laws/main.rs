@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod explain;
 mod world;
 
 use std::collections::BTreeMap;

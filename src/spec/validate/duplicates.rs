@@ -40,11 +40,13 @@ impl Duplicates {
         for (name, place) in names {
             let file = Arc::clone(&next.origin.file);
             let repository = next.repository.clone();
-            let seen = self.seen.entry(Key { file, repository, name: name.clone() }).or_default();
+            let seen = self.seen.entry(Key { file, repository, name }).or_default();
             let same =
                 |it: &&Seen| images.get(it.image).is_some_and(|image| are_alike(image, next));
             if let Some(first) = seen.iter().find(same) {
-                let message = format!("`{name}` of {} is written twice", next.repository);
+                // As it is written: the value of a variable may be a secret.
+                let written = place.written().trim_matches(['"', '\'']);
+                let message = format!("`{written}` is written twice");
                 let problem = Problem::error(Code::Duplicate, &place, message);
                 let problem = problem.label("again, with the same settings");
                 problems.add(problem.help("take one of them out").and(&first.place, "first"));

@@ -56,7 +56,10 @@ pub(super) fn spec(files: &[LoadedFile], access: &Access<'_>, problems: &mut Pro
         let first_file = &section.place.file.name;
         problems.add(problem.help(format!("add [[images]] to {first_file}")));
     }
-    signers.warn_unused(problems);
+    // Beside errors this would be noise: the use may be what is wrong.
+    if !problems.has_errors() {
+        signers.warn_unused(problems);
+    }
     let Signers { profiles, keyring, .. } = signers;
     let desired = Desired { signers: profiles, images: images.into_images() };
     Spec { desired, keyring, registries, warnings: Problems::default() }

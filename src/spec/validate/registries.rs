@@ -1,6 +1,6 @@
 //! `[registries."…"]`. Pure.
 
-use std::net::Ipv6Addr;
+use core::net::Ipv6Addr;
 use std::num::NonZeroU32;
 
 use url::Url;
@@ -118,8 +118,8 @@ fn credentials(
         let name = section.text(key)?;
         access.credential(name, host.value(), problems)
     };
-    let username = look_up("username_env");
-    let password = look_up("password_env").map(Secret::new);
+    let username = look_up("username_env").map(|name| name.expose().clone());
+    let password = look_up("password_env");
     username.zip(password)
 }
 

@@ -124,6 +124,8 @@ type Lists = (Selection, Vec<(String, Place)>);
 fn from_lists(section: &Section, problems: &mut Problems) -> Option<Lists> {
     match (section.has("tags"), section.has("digests")) {
         (true, true) => {
+            tags(section, problems);
+            digests(section, problems);
             let message = "`tags` and `digests` exclude each other";
             let problem = Problem::error(Code::Conflict, section.key_place("digests"), message);
             let problem = problem.label("by digest").help("make two images of them");
@@ -146,7 +148,7 @@ fn from_lists(section: &Section, problems: &mut Problems) -> Option<Lists> {
 }
 
 fn digests(section: &Section, problems: &mut Problems) -> Option<Lists> {
-    if section.has("exclude_tags") {
+    if section.has("exclude_tags") && !section.has("tags") {
         let message = "`exclude_tags` goes with `tags`, not with `digests`";
         let problem = Problem::error(Code::Conflict, section.key_place("exclude_tags"), message);
         problems.add(problem.label("nothing to exclude from").help("take `exclude_tags` out"));

@@ -1,9 +1,11 @@
 //! What a signer signs with: a key, an identity, or nothing but a public key. Pure.
 
+use std::path::PathBuf;
+
 use url::Url;
 
 use crate::crypto::PublicKey;
-use crate::keys::{KeyReference, KeySource, PasswordSource};
+use crate::keys::{KeyReference, KeySource, PROVIDERS, PasswordSource};
 use crate::spec::access::Access;
 use crate::spec::code::Code;
 use crate::spec::not_yet;
@@ -35,7 +37,12 @@ pub(super) fn source(
     if !section.has("key") {
         return public_key.map(KeySource::PublicKey);
     }
-    let reference = section.text("key").and_then(|it| reference(it, access, problems));
+    // With a public key beside it, the key itself may be where only `apply` runs.
+    let elsewhere = section.has("public_key");
+    let file = |it: &Text, problems: &mut Problems| {
+        if elsewhere { access.path(it, problems) } else { access.existing(it, problems) }
+    };
+    let reference = section.text("key").and_then(|it| reference(it, file, access, problems));
     // A public key that could not be read has been reported: without it, the source is another one.
     if section.has("public_key") && public_key.is_none() {
         return None;
@@ -70,12 +77,17 @@ fn password(section: &Section, access: &Access<'_>, problems: &mut Problems) -> 
 }
 
 /// The key that `text` refers to, in cosign's grammar: what has no scheme is a file.
-fn reference(text: &Text, access: &Access<'_>, problems: &mut Problems) -> Option<KeyReference> {
+fn reference(
+    text: &Text,
+    file: impl Fn(&Text, &mut Problems) -> Option<PathBuf>,
+    access: &Access<'_>,
+    problems: &mut Problems,
+) -> Option<KeyReference> {
     let value = text.value();
     let scheme = match value.split_once("://") {
         Some((scheme, _)) => scheme.to_ascii_lowercase(),
         None if value.starts_with("pkcs11:") => "pkcs11".to_owned(),
-        None => return access.existing(text, problems).map(KeyReference::File),
+        None => return file(text, problems).map(KeyReference::File),
     };
     let wrong = |message: &str, help: &str| {
         let problem = Problem::error(Code::KeyReference, &text.place, message);
@@ -88,7 +100,7 @@ fn reference(text: &Text, access: &Access<'_>, problems: &mut Problems) -> Optio
                 return problems.refuse(wrong("`env://` needs the name of a variable", "write: key = \"env://NAME\""));
             }
             access.allowed(name, None, &text.place, problems)?;
-            Some(KeyReference::Uri { scheme, text: value.to_owned() })
+            Some(KeyReference::Uri { text: format!("env://{name}"), scheme })
         }
         "file" => problems.refuse(wrong("there are no `file://` keys", "write the path alone: key = \"cosign.key\"")),
         "http" | "https" => problems.refuse(wrong(
@@ -102,6 +114,9 @@ fn reference(text: &Text, access: &Access<'_>, problems: &mut Problems) -> Optio
         known if LATER.contains(&known) => {
             if known == "pkcs11" && value.contains("module-path") {
                 access.refuse_untrusted("`module-path`", &text.place, problems);
+            }
+            if PROVIDERS.iter().any(|it| it.scheme() == known) {
+                return Some(KeyReference::Uri { text: value.to_owned(), scheme });
             }
             not_yet::key_scheme(known, text, problems);
             None

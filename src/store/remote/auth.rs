@@ -127,10 +127,10 @@ impl Auth {
         };
         let before = slot.finished.load(Ordering::Acquire);
         let mut state = slot.state.lock().await;
-        if let Some(held) = state.held.as_ref().filter(|it| it.is_good()) {
-            if refused.is_none_or(|it| it.id != held.id) {
-                return Ok(held.clone());
-            }
+        if let Some(held) = state.held.as_ref().filter(|it| it.is_good())
+            && refused.is_none_or(|it| it.id != held.id)
+        {
+            return Ok(held.clone());
         }
         if slot.finished.load(Ordering::Acquire) != before
             && let Some(failure) = &state.failed
@@ -209,3 +209,6 @@ pub(super) fn same_server(one: &Challenge, other: &Challenge) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -147,6 +147,13 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_sent_is_read_without_panic(text in "[a-zA-Z =\",\\\\é]{0,60}|.*") {
+            parse(&text);
+        }
+    }
+
     #[test]
     fn bearer_is_preferred_in_whatever_header_it_stands() {
         let mut headers = HeaderMap::new();

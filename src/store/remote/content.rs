@@ -23,14 +23,19 @@ const MANIFESTS: HeaderValue = HeaderValue::from_static(
      application/vnd.docker.distribution.manifest.list.v2+json",
 );
 
-/// Tells what `locator` names: one HEAD, and a GET only where it does not say enough.
+/// Tells what `locator` names: one HEAD, and a GET only where that does not say enough.
 pub(super) async fn resolve(
     shared: &Shared,
     repository: &RemoteRepository,
     locator: &Locator,
 ) -> Result<Descriptor, Failure> {
-    let answer = ask_manifest(shared, repository, locator, Method::HEAD).await?;
-    match told_by_head(&answer, locator)? {
+    let told = match ask_manifest(shared, repository, locator, Method::HEAD).await {
+        Ok(answer) => told_by_head(&answer, locator)?,
+        // Some take no HEAD; and what is wrong stands in a body, which HEAD has not.
+        Err(failure) if failure.kind == StoreErrorKind::Refused => None,
+        Err(failure) => return Err(failure),
+    };
+    match told {
         Some(descriptor) => Ok(descriptor),
         None => Ok(manifest(shared, repository, locator).await?.descriptor),
     }

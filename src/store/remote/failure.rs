@@ -115,10 +115,11 @@ pub(super) fn of_transport(error: &reqwest::Error, url: &Url) -> Failure {
             };
             return Failure::new(StoreErrorKind::Tls, format!("{text}{help}"));
         }
-        Cause::Truncated => {
+        // Before the answer began, it is a lost connection.
+        Cause::Truncated if error.is_body() || error.is_decode() => {
             return Failure::new(StoreErrorKind::InvalidAnswer, "the answer ends early");
         }
-        Cause::Other => StoreErrorKind::Unavailable,
+        Cause::Other | Cause::Truncated => StoreErrorKind::Unavailable,
     };
     if error.is_timeout() {
         let what = if error.is_connect() { "no connection" } else { "no answer" };
@@ -139,16 +140,11 @@ fn cause_of(error: &reqwest::Error) -> Cause {
         if let Some(error) = error.downcast_ref::<rustls::Error>() {
             return Cause::Tls(error.to_string());
         }
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            let inner = error.get_ref().and_then(|it| it.downcast_ref::<rustls::Error>());
-            if let Some(inner) = inner {
-                return Cause::Tls(inner.to_string());
-            }
-            if error.kind() == io::ErrorKind::UnexpectedEof {
-                return Cause::Truncated;
-            }
+        let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+        if kind == Some(io::ErrorKind::UnexpectedEof) {
+            return Cause::Truncated;
         }
-        next = error.source();
+        next = cause_below(error);
     }
     Cause::Other
 }
@@ -158,9 +154,18 @@ fn innermost(error: &reqwest::Error) -> String {
     let (mut text, mut next) = (String::from("the connection failed"), error.source());
     while let Some(error) = next {
         text = error.to_string();
-        next = error.source();
+        next = cause_below(error);
     }
     text
+}
+
+/// The next cause. An [`io::Error`] leaves out the one that it was made of.
+fn cause_below<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    match inner {
+        Some(inner) => Some(inner),
+        None => error.source(),
+    }
 }
 
 fn origin(url: &Url) -> Url {

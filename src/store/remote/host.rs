@@ -29,6 +29,8 @@ const LARGEST_ERROR: u64 = 64 << 10;
 /// One origin: scheme, host and port.
 #[derive(Debug)]
 pub(super) struct Host {
+    /// `https://ghcr.io/`
+    pub(super) origin: Url,
     client: Client,
     limiter: Limiter,
     policy: RetryPolicy,
@@ -84,12 +86,13 @@ impl Host {
     pub(super) fn new(
         options: &RemoteOptions,
         rule: Option<&RegistryRule>,
-        url: &Url,
+        origin: Url,
         counts: Arc<Counts>,
     ) -> Result<Self, Failure> {
         let concurrency = rule.and_then(|it| it.concurrency).unwrap_or(options.concurrency);
         Ok(Self {
-            client: client::client(options, rule, url)?,
+            client: client::client(options, rule, &origin)?,
+            origin,
             limiter: Limiter::new(
                 concurrency,
                 rule.and_then(|it| it.requests_per_second),

@@ -58,6 +58,8 @@ use crate::store::{
 ///
 /// # Errors
 ///
+/// A tag list that could not be had is not asked for again by the same store.
+///
 /// Every method: `Credentials`, `Forbidden`, `InvalidAnswer`, `Redirect`, `Throttled`, `Tls`,
 /// `TooLarge`, `Unauthorized`, `Unavailable`. Reading: `NotFound`, `RepositoryUnknown`, `WrongDigest`.
 /// Writing: `ImmutableTag`, `Precondition`, `Refused`, `RepositoryUnknown`, `WrongDigest`.
@@ -77,6 +79,14 @@ impl RemoteStore {
     /// How many requests were sent so far.
     pub fn requests(&self) -> RequestCounts {
         self.shared.counts.now()
+    }
+
+    /// A repository that was written to exists, whatever its tag list said before.
+    fn forget_absence(&self, repository: &RemoteRepository) {
+        let mut tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
+        if tags.get(repository).and_then(|it| it.get()).is_some_and(Result::is_err) {
+            tags.remove(repository);
+        }
     }
 }
 
@@ -174,9 +184,13 @@ impl Store for RemoteStore {
         expected: &Expected,
     ) -> Result<Digest, StoreError> {
         let at = At("write", repository, Some(locator));
-        upload::manifest(&self.shared, at.remote()?, locator, media_type, content, expected)
-            .await
-            .map_err(|it| at.error(it))
+        let remote = at.remote()?;
+        let result =
+            upload::manifest(&self.shared, remote, locator, media_type, content, expected).await;
+        if result.is_ok() {
+            self.forget_absence(remote);
+        }
+        result.map_err(|it| at.error(it))
     }
 
     async fn put_referrer(
@@ -230,48 +244,75 @@ struct Shared {
     options: RemoteOptions,
     credentials: CredentialSource,
     counts: Arc<Counts>,
-    /// By origin. A host that could not be set up stays so.
-    hosts: Mutex<HashMap<String, Result<Arc<Host>, Failure>>>,
+    /// By host as references write it.
+    registries: Hosts,
+    /// By origin: token servers and where redirects lead.
+    hosts: Hosts,
 }
 
 impl Shared {
     fn new(options: RemoteOptions) -> Self {
         let credentials = CredentialSource::new(&options);
-        Self { options, credentials, counts: Arc::default(), hosts: Mutex::default() }
-    }
-
-    /// The host of `url`; its rule is looked up by the name in the spec, where there is one.
-    fn host(&self, url: &Url, name: Option<&str>) -> Result<Arc<Host>, Failure> {
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_url = authority::of(url);
-        let origin = format!("{}://{of_url}", url.scheme());
-        if let Some(host) = hosts.get(&origin) {
-            return host.clone();
+        Self {
+            options,
+            credentials,
+            counts: Arc::default(),
+            registries: Mutex::default(),
+            hosts: Mutex::default(),
         }
-        let rule = self.options.rule(name.unwrap_or(&of_url));
-        let host = Host::new(&self.options, rule, url, Arc::clone(&self.counts)).map(Arc::new);
-        hosts.insert(origin, host.clone());
-        host
     }
 
-    /// The origin of the registry that the repository is in.
-    fn registry(&self, repository: &RemoteRepository) -> Result<Url, Failure> {
-        self.url_at(repository.host(), "")
+    /// The host of `url`.
+    fn host(&self, url: &Url) -> Result<Arc<Host>, Failure> {
+        let authority = authority::of(url);
+        self.host_at(&format!("{}://{authority}", url.scheme()), &authority)
+    }
+
+    /// The registry that the repository is in.
+    fn registry(&self, repository: &RemoteRepository) -> Result<Arc<Host>, Failure> {
+        let name = repository.host();
+        known(&self.registries, name, || {
+            let rule = self.options.rule(name);
+            let is_plain = rule.is_some_and(|it| it.plain_http)
+                || authority::is_loopback(name) && !rule.is_some_and(RegistryRule::wants_tls);
+            let scheme = if is_plain { "http" } else { "https" };
+            self.host_at(&format!("{scheme}://{name}"), name)
+        })
+    }
+
+    /// The host at `origin`, with the rule for `name`.
+    fn host_at(&self, origin: &str, name: &str) -> Result<Arc<Host>, Failure> {
+        known(&self.hosts, origin, || {
+            let origin = Url::parse(origin).map_err(|error| {
+                let detail = format!("the host `{name}` cannot stand in a URL: {error}");
+                Failure::new(StoreErrorKind::Unavailable, detail)
+            })?;
+            let rule = self.options.rule(name);
+            Host::new(&self.options, rule, origin, Arc::clone(&self.counts)).map(Arc::new)
+        })
     }
 
     /// A place in the repository: `/v2/<path>/<rest>`.
     fn url(&self, repository: &RemoteRepository, rest: &str) -> Result<Url, Failure> {
-        self.url_at(repository.host(), &format!("v2/{}/{rest}", repository.path()))
+        let mut url = self.registry(repository)?.origin.clone();
+        url.set_path(&format!("v2/{}/{rest}", repository.path()));
+        Ok(url)
     }
+}
 
-    fn url_at(&self, host: &str, path: &str) -> Result<Url, Failure> {
-        let rule = self.options.rule(host);
-        let is_plain = rule.is_some_and(|it| it.plain_http)
-            || authority::is_loopback(host) && !rule.is_some_and(RegistryRule::wants_tls);
-        let scheme = if is_plain { "http" } else { "https" };
-        Url::parse(&format!("{scheme}://{host}/{path}")).map_err(|error| {
-            let detail = format!("the host `{host}` cannot stand in a URL: {error}");
-            Failure::new(StoreErrorKind::Unavailable, detail)
-        })
+/// Hosts by name. One that could not be set up stays so.
+type Hosts = Mutex<HashMap<String, Result<Arc<Host>, Failure>>>;
+
+fn known(
+    hosts: &Hosts,
+    name: &str,
+    set_up: impl FnOnce() -> Result<Arc<Host>, Failure>,
+) -> Result<Arc<Host>, Failure> {
+    let mut hosts = hosts.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(host) = hosts.get(name) {
+        return host.clone();
     }
+    let host = set_up();
+    hosts.insert(name.to_owned(), host.clone());
+    host
 }

@@ -77,7 +77,7 @@ impl RemoteOptions {
 }
 
 /// How to talk to the registries whose host matches.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RegistryRule {
     /// The hosts: a name with its port, or a pattern.
     pub host: Glob,
@@ -131,6 +131,23 @@ impl RegistryRule {
     /// Says whether the rule speaks of TLS, so that HTTP cannot be meant.
     pub(super) fn wants_tls(&self) -> bool {
         self.ca_file.is_some() || self.client_identity.is_some() || self.skip_tls_verify
+    }
+}
+
+impl fmt::Debug for RegistryRule {
+    /// Without credentials, and without the proxy: its URL may hold some.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RegistryRule")
+            .field("host", &self.host)
+            .field("requests_per_second", &self.requests_per_second)
+            .field("writes_per_second", &self.writes_per_second)
+            .field("concurrency", &self.concurrency)
+            .field("ca_file", &self.ca_file)
+            .field("client_identity", &self.client_identity)
+            .field("plain_http", &self.plain_http)
+            .field("skip_tls_verify", &self.skip_tls_verify)
+            .field("immutable_tags", &self.immutable_tags)
+            .finish_non_exhaustive()
     }
 }
 
@@ -280,7 +297,11 @@ mod tests {
     }
 
     #[test]
-    fn an_environment_shows_nothing() {
+    fn secrets_are_not_shown() {
+        let mut rule = RegistryRule::new("ghcr.io".parse().unwrap());
+        rule.proxy = Some("http://me:hunter2@proxy.example".to_owned());
+        rule.credentials = Some(("me".to_owned(), "hunter2".to_owned().into()));
+        assert!(!format!("{rule:?}").contains("hunter2"));
         let environment: ProcessEnvironment =
             [("TOKEN".into(), "hunter2".into())].into_iter().collect();
         assert!(!format!("{environment:?}").contains("hunter2"));

@@ -44,8 +44,7 @@ pub(super) async fn list(
     repository: &RemoteRepository,
     subject: &Digest,
 ) -> Result<Option<Vec<Descriptor>>, Failure> {
-    let home = shared.registry(repository)?;
-    let host = shared.host(&home, Some(repository.host()))?;
+    let host = shared.registry(repository)?;
     let mut first = None;
     let finding_out = async || match ask(shared, repository, subject).await {
         Ok(Said::List(entries)) => {

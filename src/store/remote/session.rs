@@ -39,15 +39,14 @@ pub(super) enum Redirects {
 
 /// Sends the call and follows where it leads. Any status but a redirect is an answer.
 pub(super) async fn call(shared: &Shared, call: Call<'_>) -> Result<Answer, Failure> {
-    let home = shared.registry(call.repository)?;
-    let registry = shared.host(&home, Some(call.repository.host()))?;
+    let registry = shared.registry(call.repository)?;
     let mut request = call.request.clone();
-    let mut at_home = authority::same_origin(&request.url, &home);
+    let mut at_home = authority::same_origin(&request.url, &registry.origin);
     for _ in 0..=MOST_HOPS {
         let answer = if at_home {
-            authorized(shared, &registry, &home, &call, &request).await?
+            authorized(shared, &registry, &call, &request).await?
         } else {
-            shared.host(&request.url, None)?.exchange(&request, None).await?
+            shared.host(&request.url)?.exchange(&request, None).await?
         };
         if !is_redirect(&answer) {
             return Ok(answer);
@@ -58,7 +57,7 @@ pub(super) async fn call(shared: &Shared, call: Call<'_>) -> Result<Answer, Fail
             return Err(Failure::new(StoreErrorKind::Redirect, detail));
         };
         let next = target(&request.url, location)?;
-        if !authority::same_origin(&next, &home) {
+        if !authority::same_origin(&next, &registry.origin) {
             if call.redirects == Redirects::SameOrigin {
                 return Err(leads("to another host", &next));
             }
@@ -73,9 +72,9 @@ pub(super) async fn call(shared: &Shared, call: Call<'_>) -> Result<Answer, Fail
 
 /// Where `location` leads from `url`; never from HTTPS to HTTP.
 pub(super) fn target(url: &Url, location: &str) -> Result<Url, Failure> {
-    let mut next = url.join(location).map_err(|_| {
-        Failure::new(StoreErrorKind::Redirect, format!("its location `{location}` is no URL"))
-    })?;
+    let mut next = url
+        .join(location)
+        .map_err(|_| Failure::new(StoreErrorKind::Redirect, "its `Location` is no URL"))?;
     // Credentials that an answer brings are not ours to send.
     let _ = next.set_username("");
     let _ = next.set_password(None);
@@ -104,12 +103,11 @@ fn may_follow(method: &Method, status: StatusCode) -> bool {
 async fn authorized(
     shared: &Shared,
     registry: &Host,
-    home: &Url,
     call: &Call<'_>,
     request: &Request,
 ) -> Result<Answer, Failure> {
     let (auth, path) = (&registry.auth, call.repository.path());
-    let obtain = Obtain { shared, registry, home, call };
+    let obtain = Obtain { shared, registry, call };
     let mut is_new = false;
     let mut held = auth.held(path, call.access).await;
     if held.is_none()
@@ -129,11 +127,15 @@ async fn authorized(
             };
             (asked, hint)
         }
-        // ECR says so of tokens that have ended.
-        (StatusCode::FORBIDDEN, _, Some(_)) if !is_new => match auth.challenge(path) {
-            Some(challenge) => (challenge, None),
-            None => return Ok(answer),
-        },
+        // ECR answers 403 to tokens that have ended; some answer 401 and ask for nothing.
+        (StatusCode::FORBIDDEN, _, Some(_)) | (StatusCode::UNAUTHORIZED, None, Some(_))
+            if !is_new =>
+        {
+            match auth.challenge(path) {
+                Some(challenge) => (challenge, None),
+                None => return Ok(answer),
+            }
+        }
         _ => return Ok(answer),
     };
     if let Some(held) = &held {
@@ -153,7 +155,6 @@ async fn authorized(
 struct Obtain<'a> {
     shared: &'a Shared,
     registry: &'a Host,
-    home: &'a Url,
     call: &'a Call<'a>,
 }
 
@@ -168,7 +169,7 @@ impl Obtain<'_> {
             (&self.registry.auth, self.call.repository, self.call.access);
         let fetch = async |access| {
             let grant = || {
-                let wanted = Wanted { registry: self.home, repository, access, hint };
+                let wanted = Wanted { registry: &self.registry.origin, repository, access, hint };
                 grant(self.shared, wanted, challenge)
             };
             auth.token(repository.path(), access, refused, grant).await

@@ -134,6 +134,13 @@ fn links(value: &str) -> Vec<(String, bool)> {
 mod tests {
     use super::*;
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_sent_is_read_without_panic(text in "[<>;,=\"a-z é]{0,60}|.*") {
+            links(&text);
+        }
+    }
+
     #[test]
     fn links_are_read_as_registries_write_them() {
         let next = |value: &str| {

@@ -176,7 +176,7 @@ async fn exchange(
         }
         Failure { retry_after: failure.retry_after, ..Failure::new(failure.kind, detail) }
     };
-    let host = shared.host(&request.url, None).map_err(named)?;
+    let host = shared.host(&request.url).map_err(named)?;
     let answer = host.exchange(request, None).await.map_err(named)?;
     if answer.status.is_redirection() {
         return Err(named(Failure::new(StoreErrorKind::Redirect, "it leads elsewhere")));

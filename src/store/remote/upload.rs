@@ -34,8 +34,7 @@ pub(super) async fn blob(
     content: Bytes,
 ) -> Result<Digest, Failure> {
     let digest = Digest::of(&content);
-    let home = shared.registry(repository)?;
-    let host = shared.host(&home, Some(repository.host()))?;
+    let host = shared.registry(repository)?;
     let mut begun = 0;
     loop {
         let single = !host.no_single_post.load(Ordering::Relaxed);
@@ -114,8 +113,7 @@ async fn put(
         Locator::Digest(digest) => digest.clone(),
         Locator::Tag(_) => Digest::of(&content),
     };
-    let home = shared.registry(repository)?;
-    let host = shared.host(&home, Some(repository.host()))?;
+    let host = shared.registry(repository)?;
     let url = shared.url(repository, &format!("manifests/{locator}"))?;
     let mut call_ = write(repository, Method::PUT, url, content);
     let media_type = HeaderValue::from_str(media_type)
