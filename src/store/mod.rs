@@ -2,6 +2,7 @@
 //!
 //! Planning and verifying get a [`ReadStore`] and so cannot write; only `apply` gets a [`Store`].
 
+mod cache;
 pub mod conformance;
 mod error;
 mod layout;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+pub use cache::CachedStore;
 pub use error::{StoreError, StoreErrorKind};
 pub use layout::LayoutStore;
 pub use memory::MemoryStore;
