@@ -182,6 +182,10 @@ impl Store for CachedStore {
         let _ = tokio::task::spawn_blocking(move || folder.forget(&gone)).await;
         self.store.delete_manifest(repository, digest).await
     }
+
+    async fn delete_tag(&self, repository: &Repository, tag: &Tag) -> Result<(), StoreError> {
+        self.store.delete_tag(repository, tag).await
+    }
 }
 
 #[cfg(test)]

@@ -131,4 +131,11 @@ pub trait Store: ReadStore {
         repository: &Repository,
         digest: &Digest,
     ) -> Result<(), StoreError>;
+
+    /// Takes a tag away, where it outlived its manifest: most stores let it go with that, and need not
+    /// do anything here. Absent is done.
+    async fn delete_tag(&self, repository: &Repository, tag: &Tag) -> Result<(), StoreError> {
+        let target = place::place(repository, &tag.clone().into());
+        Err(StoreError::new("delete", target, StoreErrorKind::Refused))
+    }
 }

@@ -154,6 +154,11 @@ impl Store for Stores {
         let store = self.store("delete", repository, || format!("{repository}@{digest}"))?;
         store.delete_manifest(repository, digest).await
     }
+
+    async fn delete_tag(&self, repository: &Repository, tag: &Tag) -> Result<(), StoreError> {
+        let store = self.store("delete", repository, || format!("{repository}:{tag}"))?;
+        store.delete_tag(repository, tag).await
+    }
 }
 
 #[cfg(test)]

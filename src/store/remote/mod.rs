@@ -212,7 +212,13 @@ impl Store for RemoteStore {
     ) -> Result<(), StoreError> {
         let locator = Locator::Digest(digest.clone());
         let at = At("delete", repository, Some(&locator));
-        upload::delete(&self.shared, at.remote()?, digest).await.map_err(|it| at.error(it))
+        upload::delete(&self.shared, at.remote()?, &locator).await.map_err(|it| at.error(it))
+    }
+
+    async fn delete_tag(&self, repository: &Repository, tag: &Tag) -> Result<(), StoreError> {
+        let locator = Locator::Tag(tag.clone());
+        let at = At("delete", repository, Some(&locator));
+        upload::delete(&self.shared, at.remote()?, &locator).await.map_err(|it| at.error(it))
     }
 }
 

@@ -161,13 +161,13 @@ pub(super) async fn referrer(
     Ok(if is_listed { Listed::Said } else { Listed::Unsaid })
 }
 
-/// Deletes a manifest with every tag that names it: one request. Absent is done.
+/// Deletes a manifest with every tag that names it, or a tag: one request. Absent is done.
 pub(super) async fn delete(
     shared: &Shared,
     repository: &RemoteRepository,
-    digest: &Digest,
+    locator: &Locator,
 ) -> Result<(), Failure> {
-    let url = shared.url(repository, &format!("manifests/{digest}"))?;
+    let url = shared.url(repository, &format!("manifests/{locator}"))?;
     let request = Request::new(Method::DELETE, url, LARGEST_ANSWER);
     let redirects = Redirects::SameOrigin;
     let answer =
