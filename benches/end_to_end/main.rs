@@ -82,6 +82,7 @@ fn compare(count: usize, round_trip: Duration) {
         countersign(folder.path(), &["apply", "-f", "spec.toml", "--yes"]).success();
     });
     verify_some(&cosign, &key, &references(&ours));
+    registry.take_requests();
     let planned = Run::of(&registry, "countersign plan, again", count, || {
         countersign(folder.path(), &["plan", "-f", "spec.toml", "--detailed-exitcode"]).success();
     });

@@ -87,11 +87,11 @@ impl Converge {
         self.sign(target, tag).await;
         self.sign_bundles(target, referrers).await;
         let listed = self.add_bundles(target, listed, referrers).await?;
-        hold_removals(tag, first_failure(referrers));
+        hold_removals(tag, first_failure(referrers).or(first_failure(tag)));
         if tag.iter().any(|step| step.result.is_none()) {
             self.converge(target, carrier, tag).await?;
         }
-        hold_removals(referrers, first_failure(tag));
+        hold_removals(referrers, first_failure(tag).or(first_failure(referrers)));
         self.remove_bundles(target, listed, referrers).await
     }
 

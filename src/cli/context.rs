@@ -113,11 +113,10 @@ impl Context {
     ) -> Result<Session, Failed> {
         let shard = look.shard.map(|it| it.resolve(|name| self.environment.get(name)));
         let shard = shard.transpose()?;
-        let immutable = spec.registries.iter().filter(|rule| rule.immutable_tags);
         let mut options = ObserveOptions::default();
         options.jobs = usize::from(look.jobs);
         options.targets.clone_from(&look.target);
-        options.immutable = Immutable(immutable.map(|rule| rule.host.clone()).collect());
+        options.immutable = Immutable::new(&spec.registries);
         options.shard = shard;
         let remote = self.remote(spec.registries, shard, intent)?;
         let registries = Arc::new(RemoteStore::new(remote));

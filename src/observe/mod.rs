@@ -26,11 +26,11 @@ pub use signers::{Opening, open_signers};
 use crate::keys::Keyring;
 use crate::model::{Clock, Glob, Repository};
 use crate::plan::{
-    Cleaning, Desired, DiffOptions, Explanation, Failure, Observed, Plan, SeenReferrers,
+    Change, Cleaning, Desired, DiffOptions, Explanation, Failure, Observed, Plan, SeenReferrers,
     SignerFingerprints, Signers, Target, TargetPlan, Unresolved, bundle_warnings, diff, explain,
     hold_parents, signer_warnings,
 };
-use crate::store::{ReadStore, StoreError};
+use crate::store::{ReadStore, RegistryRule, StoreError};
 
 /// How to look.
 #[derive(Clone, Debug)]
@@ -52,14 +52,21 @@ impl Default for ObserveOptions {
     }
 }
 
-/// Which repositories refuse to overwrite tags: those of the hosts that match.
+/// Which registries refuse to overwrite tags: as the longest rule that matches a host says.
 #[derive(Clone, Debug, Default)]
-pub struct Immutable(pub Vec<Glob>);
+pub struct Immutable(Vec<RegistryRule>);
 
 impl Immutable {
+    /// What `rules` say; their credentials are not kept.
+    pub fn new(rules: &[RegistryRule]) -> Self {
+        let bare = rules.iter().map(|rule| RegistryRule { credentials: None, ..rule.clone() });
+        Self(bare.collect())
+    }
+
     /// Says whether tags of `repository` cannot be overwritten.
     pub fn holds(&self, repository: &Repository) -> bool {
-        repository.host().is_some_and(|host| self.0.iter().any(|glob| glob.matches(host)))
+        let rule = repository.host().and_then(|host| RegistryRule::of(&self.0, host));
+        rule.is_some_and(|rule| rule.immutable_tags)
     }
 }
 
@@ -207,8 +214,20 @@ fn plan_target(
         Observed::Read { carrier, referrers, .. } => (carrier.clone(), referrers.clone()),
         Observed::Missing | Observed::Unreadable(_) => (None, SeenReferrers::default()),
     };
-    let changes = diff(target, observed, signers, options);
+    let mut changes = diff(target, observed, signers, options);
+    slim(&mut changes);
     TargetPlan { target: Arc::clone(target), carrier, referrers, changes }
+}
+
+/// Lets go of what nothing asks for later: a fleet of 100,000 images is held as one plan.
+fn slim(changes: &mut Vec<Change>) {
+    for change in changes.iter_mut() {
+        if let Change::Keep { found, .. } = change {
+            // What is kept says what is wanted.
+            found.claim = None;
+        }
+    }
+    changes.shrink_to_fit();
 }
 
 fn fingerprints(signers: &Signers) -> BTreeMap<crate::model::SignerName, SignerFingerprints> {
@@ -243,5 +262,22 @@ pub(crate) fn failure_of(error: &StoreError) -> Failure {
     match error.kind.help() {
         Some(help) => failure.help(help),
         None => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_rule_says_whether_tags_are_immutable() {
+        let rule = |host: &str, immutable_tags| RegistryRule {
+            immutable_tags,
+            ..RegistryRule::new(host.parse().unwrap())
+        };
+        let immutable = Immutable::new(&[rule("*", true), rule("ghcr.io", false)]);
+        assert!(immutable.holds(&"quay.io/acme/api".parse().unwrap()));
+        assert!(!immutable.holds(&"ghcr.io/acme/api".parse().unwrap()));
+        assert!(!immutable.holds(&"oci:images".parse().unwrap()));
     }
 }

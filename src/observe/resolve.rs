@@ -293,6 +293,10 @@ impl<'a> Joined<'a> {
 
     fn finish(mut self) -> Resolved {
         for target in &mut self.targets {
+            // A fleet of 100,000 images is held as a whole: no room is kept for more.
+            target.names.shrink_to_fit();
+            target.wants.shrink_to_fit();
+            target.signers.shrink_to_fit();
             target.incomplete = self.incomplete.contains(&target.subject.repository)
                 || self.incomplete.contains(&target.signatures);
         }

@@ -262,7 +262,8 @@ impl Matching<'_> {
         let digest = &self.target.subject.digest;
         let candidates =
             order.iter().filter(|index| !is_set(paired, **index)).filter_map(|index| {
-                let found = self.found.get(*index)?;
+                // In a shared place, what names another image is that image's.
+                let found = self.found.get(*index).filter(|it| !self.names_another_identity(it))?;
                 let differences =
                     compare::differences(found, want, state, digest, self.options.now)?;
                 Some((*index, differences))

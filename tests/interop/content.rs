@@ -1,6 +1,7 @@
 //! What a signature says besides the digest, and where it lies.
 
 use super::{Scene, VerifyOptions, ready};
+use crate::program::Ends;
 
 #[tokio::test]
 async fn annotations_of_any_text_are_verified() {
@@ -89,4 +90,46 @@ async fn a_signature_repository_is_cosigns() {
     assert_eq!(scene.verified_with(&trust, &there), [1, 1]);
     assert_eq!(scene.verified("release"), [0, 0], "beside the image there is none");
     assert_eq!(scene.workshop.plan(0).changes(), ["keep release"]);
+}
+
+#[tokio::test]
+async fn a_shared_signature_repository_keeps_what_belongs_to_other_images() {
+    if !ready() {
+        return;
+    }
+    // The same image in two repositories: one tag in the shared place carries the signatures of both.
+    let scene = Scene::new().await;
+    scene.publisher.push("mirror", &scene.image, Some("1")).await;
+    let shared = scene.registry.reference("signatures");
+    let lines = format!("signature_repository = \"{shared}\"\nprune = \"undeclared\"");
+    scene.add(&lines);
+    scene.workshop.apply();
+    let mirror = scene.registry.reference("mirror:1");
+    scene.workshop.edit(&scene.registry.reference("app:1"), &mirror);
+    assert_eq!(scene.workshop.plan(0).changes(), ["sign release", "foreign foreign release"]);
+    scene.workshop.apply();
+    let there = VerifyOptions { signature_repository: Some(shared), ..VerifyOptions::default() };
+    let trust = scene.pair("release").trust();
+    assert_eq!(scene.verified_with(&trust, &there), [2, 2], "one for each identity");
+}
+
+#[tokio::test]
+async fn the_declared_digest_is_signed_where_the_tag_has_moved() {
+    if !ready() {
+        return;
+    }
+    let scene = Scene::new().await;
+    let pinned = format!("app:1@{}", scene.image.digest());
+    scene.workshop.edit("app:1\"", &format!("{pinned}\""));
+    let other = super::Image::oci("another");
+    scene.publisher.push("app", &other, Some("1")).await;
+    assert_eq!(scene.workshop.plan(0).changes(), ["moved", "sign release"]);
+    scene.workshop.apply();
+    assert_eq!(scene.verified("release"), [1, 1], "the declared one");
+    let now = scene.registry.reference("app:1");
+    let trust = scene.pair("release").trust();
+    assert_eq!(super::verified(&now, &trust, &VerifyOptions::default()), [0, 0], "not the other");
+    scene.workshop.run(&["verify"]).ends(6);
+    scene.publisher.push("app", &scene.image, Some("1")).await;
+    scene.workshop.run(&["verify"]).ends(0);
 }

@@ -184,3 +184,31 @@ async fn what_the_other_formats_need_is_left_alone() {
     assert_eq!(scene.publisher.manifest("app", &fallback).await, before);
     assert_eq!(scene.verified("release")[0], 1, "cosign 2 sees ours");
 }
+
+#[tokio::test]
+async fn a_countersignature_waits_for_theirs() {
+    if !ready() {
+        return;
+    }
+    for cosign in Cosign::both() {
+        let scene = Scene::new().await;
+        scene.workshop.key("p384", "audit");
+        scene.workshop.edit(
+            "[[images]]",
+            "[signers.audit]\npublic_key = \"audit.pub\"\n\n[[images]]\nrequires = [\"audit\"]",
+        );
+        assert_eq!(scene.workshop.plan(1).changes(), ["blocked signature::requires release"]);
+        scene.registry.take_requests();
+        scene.workshop.run_with_password(&["apply", "--yes"]).failure();
+        assert!(scene.registry.take_requests().writes().is_empty());
+        let annotated = SignOptions {
+            annotations: vec![("audit".to_owned(), "passed".to_owned())],
+            ..SignOptions::default()
+        };
+        cosign.sign(&[scene.reference()], &scene.pair("audit"), &annotated).success();
+        let plan = scene.workshop.plan(0);
+        assert_eq!((plan.count("sign"), plan.count("blocked")), (1, 0), "{:?}", plan.changes());
+        scene.workshop.apply();
+        assert_eq!(scene.verified("release"), [1, 1]);
+    }
+}

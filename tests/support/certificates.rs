@@ -48,7 +48,13 @@ impl Authority {
 
     /// An authority below this one.
     pub fn intermediate(&self, name: &str) -> Self {
-        let (parameters, key) = authority(name);
+        self.intermediate_until(name, Validity::LONG)
+    }
+
+    /// An authority below this one that is valid only then.
+    pub fn intermediate_until(&self, name: &str, validity: Validity) -> Self {
+        let (mut parameters, key) = authority(name);
+        set_validity(&mut parameters, validity);
         let pem = parameters.signed_by(&key, &self.issuer).unwrap().pem();
         Self { pem, issuer: Issuer::new(parameters, key) }
     }

@@ -28,7 +28,7 @@ mod tokens;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
@@ -146,6 +146,8 @@ pub struct Seen {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Bytes,
+    pub begun: Instant,
+    pub ended: Instant,
 }
 
 impl Seen {
@@ -260,6 +262,23 @@ impl ScriptedRegistry {
         self.world.seen.lock().unwrap().iter().filter(fits).count()
     }
 
+    /// How many requests came one after another: the longest row of which none began before the last had ended.
+    ///
+    /// Exact where the latency is longer than a client takes to send what it sends side by side.
+    pub fn round_trips(&self) -> usize {
+        let mut log = self.log();
+        log.sort_by_key(|it| it.ended);
+        let mut last: Option<Instant> = None;
+        let row = log.iter().filter(|it| {
+            let follows = last.is_none_or(|ended| it.begun >= ended);
+            if follows {
+                last = Some(it.ended);
+            }
+            follows
+        });
+        row.count()
+    }
+
     pub fn forget_log(&self) {
         self.world.seen.lock().unwrap().clear();
     }
@@ -333,6 +352,7 @@ async fn answer(
     ConnectInfo(connection): ConnectInfo<Connection>,
     request: Request,
 ) -> Response<Body> {
+    let begun = Instant::now();
     let (head, body) = request.into_parts();
     let body = to_bytes(body, 256 << 20).await.unwrap_or_default();
     tokio::time::sleep(world.options.latency).await;
@@ -343,6 +363,7 @@ async fn answer(
         headers: head.headers,
         body,
         method: head.method,
+        begun,
     };
     let fault = world.fault(asked.method.as_str(), &path);
     let (status, response) = match fault {
@@ -399,6 +420,7 @@ struct Asked {
     query: String,
     headers: HeaderMap,
     body: Bytes,
+    begun: Instant,
 }
 
 #[derive(Debug)]
@@ -417,6 +439,8 @@ impl World {
             status,
             headers: asked.headers.clone(),
             body: asked.body.clone(),
+            begun: asked.begun,
+            ended: Instant::now(),
         });
     }
 

@@ -318,6 +318,16 @@ fn another_identity_in_a_shared_signature_repository_is_not_ours() {
 }
 
 #[test]
+fn the_signature_of_another_image_in_a_shared_place_is_not_signed_again() {
+    let shared = world().wants("release", &[]).has("release", &[]).with(|world| {
+        world.target.signatures = "registry.example/signatures".parse().unwrap();
+        let claim = Arc::make_mut(world.found[0].claim.as_mut().unwrap());
+        claim.identity = "registry.example/acme/web".to_owned();
+    });
+    assert_eq!(shared.lines(), ["+ release", "? release foreign"]);
+}
+
+#[test]
 fn a_subject_that_is_missing_is_blocked_unless_it_is_optional() {
     let world = world().wants("release", &[]);
     let missing =

@@ -69,10 +69,7 @@ impl Default for RemoteOptions {
 impl RemoteOptions {
     /// The rule for `host`: the longest pattern that matches, a name before a pattern of its length.
     pub fn rule(&self, host: &str) -> Option<&RegistryRule> {
-        self.rules.iter().filter(|rule| rule.holds_for(host)).max_by_key(|rule| {
-            let pattern = rule.host.as_str();
-            (pattern.len(), !Glob::is_pattern(pattern))
-        })
+        RegistryRule::of(&self.rules, host)
     }
 }
 
@@ -119,6 +116,15 @@ impl RegistryRule {
             credentials: None,
             immutable_tags: false,
         }
+    }
+
+    /// The rule of `rules` for `host`: the longest pattern that matches, a name before a pattern of its
+    /// length.
+    pub fn of<'a>(rules: &'a [Self], host: &str) -> Option<&'a Self> {
+        rules.iter().filter(|rule| rule.holds_for(host)).max_by_key(|rule| {
+            let pattern = rule.host.as_str();
+            (pattern.len(), !Glob::is_pattern(pattern))
+        })
     }
 
     /// Says whether the rule holds for `host`. Docker Hub is one registry under its three names.

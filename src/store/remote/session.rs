@@ -113,8 +113,15 @@ async fn authorized(
     if held.is_none()
         && let Some(challenge) = auth.challenge(path)
     {
-        held = Some(obtain.token(&challenge, None, None).await?);
-        is_new = true;
+        match obtain.token(&challenge, None, None).await {
+            Ok(token) => {
+                held = Some(token);
+                is_new = true;
+            }
+            // No password is known, and another repository asked for it: this one may be open to everybody.
+            Err(failure) if *challenge == Challenge::Basic && is_denial(&failure) => {}
+            Err(failure) => return Err(failure),
+        }
     }
     let answer = registry.exchange(request, held.as_ref().map(|it| &it.header)).await?;
     let asked = challenge::of_headers(&answer.headers).map(Arc::new);
