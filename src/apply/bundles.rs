@@ -199,7 +199,9 @@ impl Converge {
                 Change::Repair { faults } => {
                     for fault in faults {
                         match fault {
-                            IndexFault::Described(entry) => edit.describe.push(entry.clone()),
+                            IndexFault::Described(entry) => {
+                                edit.describe.push(Descriptor::clone(entry))
+                            }
                             _ => {
                                 edit.remove.insert(fault.digest().clone());
                             }

@@ -120,7 +120,7 @@ async fn examine_entry(
     let right = listing_of(&fetched.descriptor, &manifest);
     let is_wrong =
         entry.artifact_type != right.artifact_type || entry.annotations != right.annotations;
-    let fault = (is_ours_to_keep && is_wrong).then_some(IndexFault::Described(right));
+    let fault = (is_ours_to_keep && is_wrong).then_some(IndexFault::Described(Box::new(right)));
     let examined = match kind {
         ReferrerKind::Attestation(_) => Entry { is_bundle: true, ..Entry::default() },
         ReferrerKind::Bundle(layer) if layer.size > MAX_BUNDLE => {

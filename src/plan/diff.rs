@@ -99,14 +99,13 @@ impl Matching<'_> {
         }
         let wants_blocked = changes.iter().any(|it| matches!(it, Change::Blocked { .. }));
         let hold = wants_blocked || self.holds_cleaning();
-        changes.extend(self.repair(hold));
+        let cleaning = if hold { Cleaning::Never } else { self.options.cleaning };
+        changes.extend(self.repair(cleaning));
         for index in order {
             let Some(found) = self.found.get(index).filter(|_| !is_set(&taken, index)) else {
                 continue;
             };
-            changes.push(
-                self.unwanted(found, if hold { Cleaning::Never } else { self.options.cleaning }),
-            );
+            changes.push(self.unwanted(found, cleaning));
         }
     }
 
@@ -238,14 +237,12 @@ impl Matching<'_> {
 
     /// Mends the index behind the referrers tag, where bundles are declared; takes entries away only
     /// where something may be removed.
-    fn repair(&self, hold: bool) -> Option<Change> {
+    fn repair(&self, cleaning: Cleaning) -> Option<Change> {
         let declared = self.target.wants.iter().any(|it| it.format == Format::Bundle);
         if !declared || self.target.immutable_tags || !self.target.blocked.is_empty() {
             return None;
         }
-        let removes = !hold
-            && self.options.cleaning == Cleaning::AsDeclared
-            && self.target.prune > Prune::Keep;
+        let removes = cleaning == Cleaning::AsDeclared && self.target.prune > Prune::Keep;
         let faults = self.referrers.faults.iter().filter(|it| removes || !it.removes());
         let faults: Vec<IndexFault> = faults.cloned().collect();
         (!faults.is_empty()).then_some(Change::Repair { faults })

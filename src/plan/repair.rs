@@ -10,7 +10,7 @@ pub enum IndexFault {
     /// Its manifest is not there.
     Dangling(Digest),
     /// It does not have the artifact type and annotations of its manifest: this is how it should be.
-    Described(Descriptor),
+    Described(Box<Descriptor>),
     /// Its manifest is about another subject.
     Stranger(Digest),
 }

@@ -31,7 +31,7 @@ pub enum Listing {
     /// Whoever writes a referrer: the index behind the tag `sha256-<hex>`; none where there is none yet.
     ///
     /// Source: OCI distribution-spec 1.1, "Referrers Tag Schema".
-    Tag(Option<TagIndex>),
+    Tag(Option<Box<TagIndex>>),
 }
 
 /// The index behind a referrers tag, as it was found.
@@ -95,7 +95,7 @@ impl Referrers {
         }
         let entries = in_order(index.manifests.clone());
         let index = TagIndex { digest: found.descriptor.digest, version: found.version, index };
-        Ok(Self { entries, listing: Listing::Tag(Some(index)) })
+        Ok(Self { entries, listing: Listing::Tag(Some(Box::new(index))) })
     }
 
     /// The digests that are listed.

@@ -54,12 +54,12 @@ async fn bundles_of_cosign_3_count_and_their_list_is_mended() {
     }
     let scene = Scene::new().await;
     scene.add("formats = [\"bundle\"]\nprune = \"superseded\"");
+    let stranger = scene.new_pair("stranger");
     for _ in 0..2 {
         // cosign 3 does not see that it has signed already; `created` has whole seconds.
         Cosign::v3()
             .sign(&[scene.reference()], &scene.pair("release"), &bundle_options())
             .success();
-        let stranger = scene.new_pair("stranger");
         Cosign::v3().sign(&[scene.reference()], &stranger, &bundle_options()).success();
     }
     let before = index(&scene).await.len();
