@@ -58,6 +58,7 @@ fn world(number: usize, annotations: &Arc<Annotations>) -> (Target, Observed) {
         chain: None,
         evidence: Evidence::default(),
         proven: None,
+        passed_over: None,
     };
     let origin = Origin { file: "countersign.toml".into(), line: 1 };
     let target = Target {

@@ -44,7 +44,7 @@ async fn every_page_is_read() {
     let (repository, subject) = (registry.repository("acme/api"), Digest::of(b"subject"));
     let (first, second) = (entry("1"), entry("2"));
     let next = format!("<{}/more>; rel=\"next\"", path(&subject));
-    registry.on("GET", &path(&subject), 1, list(&[first.clone()], &[("link", &next)]));
+    registry.on("GET", &path(&subject), 1, list(std::slice::from_ref(&first), &[("link", &next)]));
     let more = format!("{}/more", path(&subject));
     registry.on("GET", &more, EVERY_TIME, list(&[second.clone(), first.clone()], &[]));
     let found = store().referrers(&repository, &subject).await.unwrap();
@@ -83,7 +83,7 @@ async fn the_tag_is_read_where_there_is_no_api_and_that_is_asked_once() {
         let image = registry.put_image("acme/api", "v1");
         let listed = registry.put_image("acme/api", "referrer");
         let tag = image.digest.to_string().replace(':', "-");
-        let bytes = index(&[listed.clone()]);
+        let bytes = index(std::slice::from_ref(&listed));
         registry.put_manifest("acme/api", Some(&tag), media_type::OCI_INDEX, bytes.as_bytes());
         let other = Digest::of(b"other");
         registry.on("GET", &path(&image.digest), EVERY_TIME, answer.clone());
