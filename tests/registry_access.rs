@@ -77,6 +77,20 @@ async fn dockers_file_is_read_and_basic_is_remembered() {
 }
 
 #[tokio::test]
+async fn where_one_repository_asks_for_a_password_the_others_may_be_open() {
+    let registry = start(Auth::Anonymous, None).await;
+    let challenge = vec![("www-authenticate", "Basic realm=\"private\"".to_owned())];
+    let refused = Fault::Answer { status: 401, headers: challenge, body: String::new() };
+    registry.on("*", "/v2/private/", usize::MAX, refused);
+    let store = RemoteStore::new(options());
+    let v1: Locator = "v1".parse::<Tag>().unwrap().into();
+    let error = store.resolve(&registry.repository("private/api"), &v1).await.unwrap_err();
+    assert_eq!(error.kind, Kind::Unauthorized);
+    resolve_with(&registry, &store).await.unwrap();
+    assert_eq!(registry.count("*", "/v2/acme/"), 1);
+}
+
+#[tokio::test]
 async fn credentials_of_another_host_are_not_sent() {
     let registry = start(basic(), None).await;
     let auth = STANDARD.encode("me:hunter2");
