@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
-use crate::program::Ends as _;
-use crate::support::cosign::{Cosign, Format, SignOptions, VerifyOptions};
+use crate::program::{Ends as _, PASSWORD, Workshop};
+use crate::support::cosign::{Cosign, Format, KeyPair, SignOptions, VerifyOptions};
+use crate::support::images::{Image, write_layout};
 use crate::{Scene, ready};
 
 fn index_tag(scene: &Scene) -> String {
@@ -100,4 +101,56 @@ async fn formats_are_moved_and_the_warning_names_the_key() {
     assert_eq!(scene.verified("release"), [0, 1]);
     assert!(scene.layers().await.is_empty());
     scene.workshop.run(&["plan", "--detailed-exitcode"]).ends(0);
+}
+
+/// By tag one more than by digest, and one for a registry of which it is not known yet whether it has the API.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_asks_for_the_list_and_for_what_it_has_not_seen() {
+    if !ready() {
+        return;
+    }
+    let scene = Scene::new().await;
+    scene.add("formats = [\"bundle\"]");
+    scene.workshop.apply();
+    for (options, expected) in [
+        (["plan", "--detailed-exitcode"].as_slice(), 2 + 1 + 2),
+        (&["plan", "--detailed-exitcode"], 2 + 1),
+        (&["plan", "--detailed-exitcode", "--no-cache"], 2 + 1 + 2),
+    ] {
+        scene.registry.take_requests();
+        scene.workshop.run(options).ends(0);
+        let requests = scene.registry.take_requests();
+        assert_eq!(requests.len(), expected, "{options:?}: {requests:?}");
+    }
+}
+
+#[test]
+fn cosign_3_verifies_the_bundle_in_a_layout() {
+    if !ready() {
+        return;
+    }
+    let workshop = Workshop::new(
+        r#"version = 1
+[signers.release]
+key = "release.key"
+transparency_log = false
+[[images]]
+reference = "oci:images:app"
+sign_with = ["release"]
+formats = ["bundle"]
+"#,
+    );
+    workshop.key("p256", "release");
+    write_layout(&workshop.path().join("images"), [("app", &Image::oci("app"))]);
+    workshop.apply();
+    let layout = workshop.path().join("images");
+    let pair = |name: &str| KeyPair {
+        private: workshop.path().join(format!("{name}.key")),
+        public: workshop.path().join(format!("{name}.pub")),
+        password: PASSWORD.to_owned(),
+    };
+    Cosign::v3().verify_layout(&layout, &pair("release").trust()).unwrap();
+    workshop.key("rsa2048", "other");
+    Cosign::v3().verify_layout(&layout, &pair("other").trust()).unwrap_err();
+    workshop.run_with_password(&["plan", "--detailed-exitcode"]).ends(0);
 }

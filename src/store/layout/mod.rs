@@ -18,7 +18,7 @@ use crate::store::{
 };
 use folder::{Fault, Folder};
 use index::LayoutIndex;
-use shape::{Source, media_type_of, parts};
+use shape::{Source, media_type_of, parts, subject_of};
 
 /// What every registry takes, and most take no more.
 ///
@@ -314,7 +314,7 @@ impl NewManifest {
         match &self.locator {
             Locator::Tag(tag) => after.set(tag, &descriptor),
             Locator::Digest(_) if is_named(folder, &before, &digest) => {}
-            Locator::Digest(_) => after.add(&descriptor),
+            Locator::Digest(_) => after.add(&descriptor, subject_of(&self.content).as_ref()),
         }
         if after != before {
             folder.write_index(&lock, &after)?;

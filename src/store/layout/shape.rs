@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::model::{Descriptor, Index, Manifest, ManifestError, media_type};
+use crate::model::{Descriptor, Digest, Index, Manifest, ManifestError, media_type};
 
 /// How the media type of a manifest is known.
 pub(super) enum Source {
@@ -42,4 +42,9 @@ pub(super) fn parts(media_type: &str, content: &[u8]) -> Result<Vec<Descriptor>,
     let Manifest { config, mut layers, .. } = Manifest::parse(content)?;
     layers.push(config);
     Ok(layers)
+}
+
+/// What a manifest refers to.
+pub(super) fn subject_of(content: &[u8]) -> Option<Digest> {
+    Manifest::parse(content).ok()?.subject.map(|it| it.digest)
 }
