@@ -1,5 +1,6 @@
 //! The diff on worlds made by hand: every mark, every reason, every form of `prune`.
 
+mod bundles;
 mod certificates;
 
 use std::sync::Arc;
