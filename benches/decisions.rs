@@ -58,6 +58,7 @@ fn world(number: usize, annotations: &Arc<Annotations>) -> (Target, Observed) {
         chain: None,
         evidence: Evidence::default(),
         proven: None,
+        passed_over: None,
     };
     let origin = Origin { file: "countersign.toml".into(), line: 1 };
     let target = Target {
@@ -66,6 +67,7 @@ fn world(number: usize, annotations: &Arc<Annotations>) -> (Target, Observed) {
         names: vec![Name { text: identity, origin }],
         wants: vec![want],
         signers: vec![signer()],
+        identities: Vec::new(),
         requires: Vec::new(),
         prune: Prune::Superseded,
         optional: false,
@@ -76,7 +78,8 @@ fn world(number: usize, annotations: &Arc<Annotations>) -> (Target, Observed) {
         immutable_tags: false,
         incomplete: false,
     };
-    (target, Observed::Read { carrier: Some(Digest::of(b"carrier")), found: vec![found] })
+    let carrier = Some(Digest::of(b"carrier"));
+    (target, Observed::Read { carrier, referrers: Default::default(), found: vec![found] })
 }
 
 fn signers(key: &PrivateKey) -> Signers {

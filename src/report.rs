@@ -129,6 +129,7 @@ impl Report {
             }
             for outcome in &target.outcomes {
                 match (&outcome.result, outcome.change.action()) {
+                    (Ok(Done::Written), Action::Repair) => {}
                     (Ok(Done::Written), _) => totals.written += 1,
                     (Ok(Done::Removed), _) => totals.removed += 1,
                     (Ok(_), Action::Keep) => totals.kept += 1,

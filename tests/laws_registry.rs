@@ -23,14 +23,17 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use countersign::apply::{Applier, Stop};
 use countersign::event::Listener;
-use countersign::model::{Descriptor, Digest, Locator, Repository, Tag, media_type};
+use countersign::model::{
+    Descriptor, Digest, Index, Locator, Manifest, Repository, Tag, media_type,
+};
 use countersign::observe::Observer;
-use countersign::payload::{Addition, Carrier, annotation};
+use countersign::payload::{Addition, Bundle, Carrier, Format, annotation};
 use countersign::plan::{Failure, Plan, Prune};
 use countersign::report::Report;
+use countersign::store::memory::ReferrersPolicy;
 use countersign::store::{
-    Expected, Fetched, Intent, ReadStore, RemoteOptions, RemoteStore, Store, StoreError,
-    StoreErrorKind, conformance,
+    Expected, Fetched, Intent, Listed, ReadStore, Referrers, RemoteOptions, RemoteStore, Store,
+    StoreError, StoreErrorKind, conformance,
 };
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -157,6 +160,15 @@ impl ReadStore for Elsewhere {
         self.alive()?;
         self.remote.tags(&self.there(repository)).await
     }
+
+    async fn referrers(
+        &self,
+        repository: &Repository,
+        subject: &Digest,
+    ) -> Result<Referrers, StoreError> {
+        self.alive()?;
+        self.remote.referrers(&self.there(repository), subject).await
+    }
 }
 
 #[async_trait]
@@ -182,6 +194,16 @@ impl Store for Elsewhere {
         let _turn = self.turn.read().await;
         let there = self.there(repository);
         self.remote.put_manifest(&there, locator, media_type, content, expected).await
+    }
+
+    async fn put_referrer(
+        &self,
+        repository: &Repository,
+        media_type: &str,
+        content: Bytes,
+    ) -> Result<Listed, StoreError> {
+        self.writing()?;
+        self.remote.put_referrer(&self.there(repository), media_type, content).await
     }
 
     async fn delete_manifest(
@@ -290,6 +312,10 @@ impl Real {
                 Err(error) => panic!("{error}"),
             };
             for tag in tags.iter().filter(|it| it.is_of_digest()) {
+                if !tag.as_str().ends_with(".sig") {
+                    found.extend(bundles(&store, &place, tag).await);
+                    continue;
+                }
                 let carrier = match store.manifest(&place, &tag.clone().into()).await {
                     Ok(fetched) => Carrier::parse(&fetched.bytes).unwrap(),
                     // A deleted manifest leaves its tag in the list.
@@ -305,6 +331,30 @@ impl Real {
         }
         found
     }
+}
+
+/// The bundles that the index behind `tag` lists.
+async fn bundles(
+    store: &Elsewhere,
+    place: &Repository,
+    tag: &Tag,
+) -> Vec<(String, Digest, String)> {
+    let mut found = Vec::new();
+    let index = store.manifest(place, &tag.clone().into()).await.unwrap();
+    for entry in Index::parse(&index.bytes).unwrap().manifests {
+        let manifest = store.manifest(place, &entry.digest.into()).await.unwrap();
+        let manifest = Manifest::parse(&manifest.bytes).unwrap();
+        let bundle = store.blob(place, &manifest.layers[0]).await.unwrap();
+        let at = world::bundles_of(place, &manifest.subject.unwrap().digest);
+        found.push(match Bundle::parse(&bundle) {
+            Ok(bundle) => {
+                let text = bundle.signature().unwrap().to_base64();
+                (at, Digest::of(&bundle.envelope.payload), text)
+            }
+            Err(_) => (at, Digest::of(&bundle), "%%%".to_owned()),
+        });
+    }
+    found
 }
 
 #[track_caller]
@@ -413,6 +463,7 @@ fn writers_do_not_lose_each_others_signatures() {
             image,
             signer: 9,
             annotations: 0,
+            format: Format::SimpleSigning,
             spelling: world::Spelling::Exact,
             shared_signatures: false,
         };
@@ -446,11 +497,13 @@ async fn the_registry_is_a_store() {
 /// One entry that wants `alpha` on every image of one repository.
 fn one_entry(prune: Prune) -> Scenario {
     Scenario {
+        referrers: ReferrersPolicy::Tag,
         repositories: vec![1],
         entries: vec![world::Entry {
             repository: 0,
             select: world::Select::Glob,
             sign_with: vec![0],
+            formats: vec![Format::SimpleSigning],
             annotations: 0,
             recursive: false,
             prune,

@@ -309,16 +309,6 @@ formats = ["bundle"]
      8 │
        ╰────
       help: use a `key`
-    spec::not_yet
-
-      × this version cannot write bundles yet
-        ╭─[spec/countersign.toml:12:12]
-     11 │ sign_with = ["release", "ci"]
-     12 │ formats = ["bundle"]
-        ·            ────┬───
-        ·                ╰── not yet
-        ╰────
-      help: write: formats = ["simple-signing"]
     "###);
 }
 

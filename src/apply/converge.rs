@@ -1,16 +1,20 @@
 //! One subject, from what is there to what is declared: sign, upload, read again, write once, read back.
+//!
+//! What is written as bundles comes before the tag is edited, and what goes of bundles after it: so whatever
+//! replaces something is there before that goes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::apply::prepare::{Prepared, prepare};
+use crate::apply::Applier;
+use crate::apply::prepare::prepare;
 use crate::apply::remove::{TagsByDigest, delete};
-use crate::apply::{Applier, result_without_write};
+use crate::apply::step::{Step, StepId, first_failure, hold_removals};
 use crate::model::{Digest, Locator, Tag};
-use crate::observe::{examine_carrier, failure_of, read_carrier};
-use crate::payload::{Carrier, CarrierBytes, LayerId};
+use crate::observe::{ReadCarrier, failure_of, look, read_carrier, read_referrers, reads};
+use crate::payload::{Carrier, CarrierBytes, Format};
 use crate::plan::{
     Change, Cleaning, DiffOptions, Failure, FailureClass, Observed, Signers, Target, TargetPlan,
     diff,
@@ -19,7 +23,7 @@ use crate::report::{Done, Outcome, TargetReport};
 use crate::store::{Expected, StoreErrorKind};
 
 /// How often a lost race is run again.
-const ATTEMPTS: usize = 8;
+pub(super) const ATTEMPTS: usize = 8;
 
 /// What the work on every subject shares.
 #[derive(Debug)]
@@ -29,50 +33,6 @@ pub(super) struct Converge {
     pub(super) tags: TagsByDigest,
 }
 
-/// A change of the plan with what came of its preparation.
-struct Step {
-    change: Change,
-    /// What tells the change from others of the same subject, across plans.
-    id: StepId,
-    prepared: Option<Result<Prepared, Failure>>,
-    result: Option<Result<Done, Failure>>,
-}
-
-#[derive(Clone, Debug, Eq, PartialEq)]
-enum StepId {
-    Clean(LayerId),
-    None,
-    Write { signer: String, payload: Digest },
-}
-
-impl StepId {
-    fn of(change: &Change) -> Self {
-        match change {
-            Change::Clean { found, .. } => Self::Clean(found.id.clone()),
-            Change::Attach { want, .. } | Change::Resign { want, .. } | Change::Sign { want } => {
-                Self::Write { signer: want.signer.to_string(), payload: want.payload.clone() }
-            }
-            _ => Self::None,
-        }
-    }
-}
-
-impl Step {
-    /// How a change ended that is no longer needed: by this run, or by somebody else.
-    fn fallen_away(&self, carrier: &Carrier) -> Done {
-        if self.is_in(carrier) { Done::Written } else { Done::AlreadyDone }
-    }
-
-    /// Says whether this very signature is there.
-    fn is_in(&self, carrier: &Carrier) -> bool {
-        let Some(Ok(prepared)) = &self.prepared else { return false };
-        carrier.layers().any(|layer| {
-            layer.descriptor.digest == prepared.addition.payload.digest
-                && layer.descriptor.annotations.as_ref() == Some(&prepared.addition.annotations)
-        })
-    }
-}
-
 /// The carrier as it was just read.
 struct Current {
     digest: Option<Digest>,
@@ -80,31 +40,59 @@ struct Current {
     carrier: Carrier,
 }
 
+impl Current {
+    fn as_read(&self) -> Option<ReadCarrier> {
+        Some(ReadCarrier {
+            digest: self.digest.clone()?,
+            version: self.version.clone(),
+            carrier: self.carrier.clone(),
+        })
+    }
+}
+
 impl Converge {
     /// Does the changes of one subject.
     pub(super) async fn target(&self, plan: TargetPlan) -> TargetReport {
         let target = Arc::clone(&plan.target);
-        let mut steps: Vec<Step> = plan
-            .changes
-            .into_iter()
-            .map(|change| Step {
-                id: StepId::of(&change),
-                prepared: None,
-                result: (!change.action().writes()).then(|| result_without_write(&change)),
-                change,
-            })
-            .collect();
-        let ended = self.converge(&target, plan.carrier, &mut steps).await;
-        if let Err(reason) = ended {
-            for step in steps.iter_mut().filter(|step| step.result.is_none()) {
-                step.result = Some(Err(reason.clone()));
-            }
-        }
-        let outcomes = steps.into_iter().map(|step| Outcome {
-            result: step.result.unwrap_or(Ok(Done::AlreadyDone)),
+        let steps = plan.changes.into_iter().map(Step::new).enumerate();
+        let (referrers, tag): (Vec<_>, Vec<_>) =
+            steps.partition(|(_, step)| step.is_about_referrers());
+        let (referrer_places, mut referrers): (Vec<usize>, Vec<Step>) =
+            referrers.into_iter().unzip();
+        let (tag_places, mut tag): (Vec<usize>, Vec<Step>) = tag.into_iter().unzip();
+        let listed = plan.referrers.listed.unwrap_or_default();
+        let ended = self.both(&target, plan.carrier, listed, &mut tag, &mut referrers).await;
+        let places = tag_places.into_iter().chain(referrer_places);
+        let mut steps: Vec<(usize, Step)> = places.zip(tag.into_iter().chain(referrers)).collect();
+        steps.sort_by_key(|(place, _)| *place);
+        let outcomes = steps.into_iter().map(|(_, step)| Outcome {
+            result: step.result.unwrap_or_else(|| match &ended {
+                Ok(()) => Ok(Done::AlreadyDone),
+                Err(reason) => Err(reason.clone()),
+            }),
             change: step.change,
         });
         TargetReport { target, outcomes: outcomes.collect() }
+    }
+
+    /// New bundles, then the tag, then what goes of bundles.
+    async fn both(
+        &self,
+        target: &Arc<Target>,
+        carrier: Option<Digest>,
+        listed: BTreeSet<Digest>,
+        tag: &mut [Step],
+        referrers: &mut [Step],
+    ) -> Result<(), Failure> {
+        self.sign(target, tag).await;
+        self.sign_bundles(target, referrers).await;
+        let listed = self.add_bundles(target, listed, referrers).await?;
+        hold_removals(tag, first_failure(referrers).or(first_failure(tag)));
+        if tag.iter().any(|step| step.result.is_none()) {
+            self.converge(target, carrier, tag).await?;
+        }
+        hold_removals(referrers, first_failure(tag).or(first_failure(referrers)));
+        self.remove_bundles(target, listed, referrers).await
     }
 
     async fn converge(
@@ -113,11 +101,6 @@ impl Converge {
         planned: Option<Digest>,
         steps: &mut [Step],
     ) -> Result<(), Failure> {
-        self.sign(target, steps).await;
-        hold_removals(steps);
-        if steps.iter().all(|step| step.result.is_some()) {
-            return Ok(());
-        }
         let mut uploaded = BTreeSet::new();
         let mut expected = planned;
         let mut current = self.first_read(target, expected.as_ref(), steps, &mut uploaded).await?;
@@ -128,20 +111,13 @@ impl Converge {
             match self.write(target, &current, steps, &mut uploaded).await? {
                 Written::Done => return Ok(()),
                 Written::Lost => {
-                    // Somebody else wrote at the same time: give way a little, each time a little longer.
-                    let milliseconds = fastrand::u64(..20 << attempt.min(6));
-                    tokio::time::sleep(std::time::Duration::from_millis(milliseconds)).await;
+                    give_way(attempt).await;
                     expected = current.digest.take();
                     current = self.read(target).await?;
                 }
             }
         }
-        Err(Failure::new(
-            "registry::lost_race",
-            format!("others kept writing the signatures of {} at the same time", target.subject),
-            FailureClass::Temporary,
-        )
-        .help("run again: what is done is kept"))
+        Err(lost_race(target))
     }
 
     /// Makes every signature that needs no look at the carrier.
@@ -183,7 +159,7 @@ impl Converge {
         current
     }
 
-    async fn upload(
+    pub(super) async fn upload(
         &self,
         target: &Target,
         digest: &Digest,
@@ -213,14 +189,15 @@ impl Converge {
         steps: &mut [Step],
     ) -> Result<(), Failure> {
         let store = &*self.applier.store;
+        let referrers = if reads(target, Format::Bundle) {
+            Some(read_referrers(target, store).await?)
+        } else {
+            None
+        };
+        let carrier = current.as_read();
         let observed =
-            examine_carrier(target, store, &self.signers, current.digest.clone(), &current.carrier)
-                .await;
-        if let Observed::Unreadable(reason) = observed {
-            return Err(reason);
-        }
-        let options = DiffOptions { now: self.applier.clock.now(), cleaning: Cleaning::AsDeclared };
-        let mut fresh: Vec<Change> = diff(target, &observed, &self.signers, &options);
+            look(target, store, &self.signers, carrier.as_ref(), referrers.as_ref()).await;
+        let mut fresh = self.diff_again(target, &observed)?;
         for step in steps.iter_mut().filter(|step| step.result.is_none()) {
             let same = fresh.iter().position(|change| StepId::of(change) == step.id);
             match same {
@@ -229,6 +206,19 @@ impl Converge {
             }
         }
         Ok(())
+    }
+
+    /// What a plan says of what was seen again.
+    pub(super) fn diff_again(
+        &self,
+        target: &Target,
+        observed: &Observed,
+    ) -> Result<Vec<Change>, Failure> {
+        if let Observed::Unreadable(reason) = observed {
+            return Err(reason.clone());
+        }
+        let options = DiffOptions { now: self.applier.clock.now(), cleaning: Cleaning::AsDeclared };
+        Ok(diff(target, observed, &self.signers, &options))
     }
 
     /// Writes the edited carrier once, and reads it back.
@@ -240,7 +230,7 @@ impl Converge {
         uploaded: &mut BTreeSet<Digest>,
     ) -> Result<Written, Failure> {
         self.take_signatures(target, current, steps).await;
-        hold_removals(steps);
+        hold_removals(steps, first_failure(steps));
         if steps.iter().all(|step| step.result.is_some()) {
             return Ok(Written::Done);
         }
@@ -325,22 +315,25 @@ impl Converge {
     }
 }
 
+/// Somebody else wrote at the same time: gives way a little, each time a little longer.
+pub(super) async fn give_way(attempt: usize) {
+    let milliseconds = fastrand::u64(..20 << attempt.min(6));
+    tokio::time::sleep(std::time::Duration::from_millis(milliseconds)).await;
+}
+
+pub(super) fn lost_race(target: &Target) -> Failure {
+    Failure::new(
+        "registry::lost_race",
+        format!("others kept writing the signatures of {} at the same time", target.subject),
+        FailureClass::Temporary,
+    )
+    .help("run again: what is done is kept")
+}
+
 enum Written {
     Done,
     /// Somebody else wrote at the same time.
     Lost,
-}
-
-/// Nothing is removed from a subject of which something could not be put in place.
-fn hold_removals(steps: &mut [Step]) {
-    let failed = steps.iter().find_map(|step| step.result.as_ref()?.as_ref().err().cloned());
-    let Some(reason) = failed else { return };
-    for step in steps.iter_mut() {
-        if step.result.is_none() && matches!(step.change, Change::Clean { .. }) {
-            let message = format!("not removed, because not all is in place: {}", reason.message);
-            step.result = Some(Err(Failure { message, ..reason.clone() }));
-        }
-    }
 }
 
 /// The payloads of what is still to be written, by digest: equal ones once.

@@ -3,10 +3,12 @@
 //! A failure stops only its own subject. Subjects are worked on side by side, the images of an index
 //! before it; there is one writer for each carrier, because a plan has one target for each.
 
+mod bundles;
 mod converge;
 mod prepare;
 mod remove;
 mod single;
+mod step;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -18,7 +18,7 @@ pub(super) struct Prepared {
     pub(super) payload: Arc<[u8]>,
 }
 
-/// Makes or takes the signature of one change.
+/// Makes or takes the signature of one change at the tag.
 ///
 /// # Errors
 ///
@@ -94,7 +94,7 @@ pub(super) async fn prepare(
     Ok(Prepared { addition: Addition { payload: descriptor, annotations }, payload })
 }
 
-async fn sign(
+pub(super) async fn sign(
     want: &Want,
     payload: &[u8],
     signers: &Signers,

@@ -94,7 +94,15 @@ pub(super) async fn delete(
             failure
         });
     }
-    match store.resolve(repository, &Locator::Tag(tag.clone())).await {
+    let locator = Locator::Tag(tag.clone());
+    let mut there = store.resolve(repository, &locator).await;
+    // Some registries keep a tag whose manifest is gone; those delete tags too.
+    if there.as_ref().is_ok_and(|it| it.digest == *digest)
+        && store.delete_tag(repository, tag).await.is_ok()
+    {
+        there = store.resolve(repository, &locator).await;
+    }
+    match there {
         Err(error) if error.kind.is_absent() => Ok(()),
         Err(error) => Err(failure_of(&error)),
         Ok(_) => Err(Failure::new(

@@ -75,6 +75,9 @@ pub(crate) struct GlobalArgs {
     /// Say only what is wrong
     #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Output")]
     pub(crate) quiet: bool,
+    /// Ask the registries for everything: keep nothing of them on disk
+    #[arg(long, global = true)]
+    pub(crate) no_cache: bool,
     /// Show no progress bars
     #[arg(long, global = true, help_heading = "Output")]
     pub(crate) no_progress: bool,

@@ -1,6 +1,7 @@
 //! What a command runs in: environment, terminal, clock; and from a spec to stores and keys.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use countersign::exit_code::ExitCode;
@@ -11,8 +12,8 @@ use countersign::plan::{Desired, Plan, Signers};
 use countersign::render::{Detail, Style};
 use countersign::spec::{AllowEnv, LoadOptions, Spec, Untrusted};
 use countersign::store::{
-    Intent, LayoutStore, ProcessEnvironment, Proxies, RegistryRule, RemoteOptions, RemoteStore,
-    Store, Stores, credential_files,
+    CachedStore, Intent, LayoutStore, ProcessEnvironment, Proxies, RegistryRule, RemoteOptions,
+    RemoteStore, Store, Stores, credential_files,
 };
 
 use super::args::{DEFAULT_SPEC, GlobalArgs, LookArgs, SpecArgs};
@@ -22,6 +23,9 @@ use super::files::DiskFiles;
 use super::progress::Bar;
 use super::signals::Signals;
 use super::terminal::Terminal;
+
+/// As much as the cache keeps on disk, in bytes: about 100,000 bundles.
+const LARGEST_CACHE: u64 = 256 << 20;
 
 /// What every command has.
 #[derive(Clone, Debug)]
@@ -119,7 +123,10 @@ impl Context {
         let stores = Stores::none()
             .with_layouts(Arc::new(LayoutStore::new()))
             .with_registries(Arc::clone(&registries) as Arc<_>);
-        let store: Arc<dyn Store> = Arc::new(stores);
+        let mut store: Arc<dyn Store> = Arc::new(stores);
+        if let Some(folder) = self.cache_folder() {
+            store = Arc::new(CachedStore::new(store, folder, LARGEST_CACHE));
+        }
         let environment = Arc::clone(&self.environment);
         let observer = Observer {
             store: Arc::clone(&store) as Arc<_>,
@@ -128,6 +135,19 @@ impl Context {
             options,
         };
         Ok(Session { desired: spec.desired, store, registries, observer })
+    }
+
+    /// Where immutable content is kept: `countersign` in the XDG folder for caches.
+    fn cache_folder(&self) -> Option<PathBuf> {
+        if self.global.no_cache {
+            return None;
+        }
+        let absolute = |name: &str| {
+            let path = PathBuf::from(self.environment.get(name)?);
+            path.is_absolute().then_some(path)
+        };
+        let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
+        Some(caches?.join("countersign"))
     }
 
     fn remote(

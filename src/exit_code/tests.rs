@@ -21,6 +21,7 @@ fn target() -> Arc<Target> {
         names: Vec::new(),
         wants: Vec::new(),
         signers: Vec::new(),
+        identities: Vec::new(),
         requires: Vec::new(),
         prune: Prune::Keep,
         optional: false,
@@ -57,6 +58,7 @@ fn plan(changes: Vec<Change>, classes: &[FailureClass]) -> Plan {
     let targets = std::iter::once(changes).chain(blocked).map(|changes| TargetPlan {
         target: target(),
         carrier: None,
+        referrers: Default::default(),
         changes,
     });
     Plan { targets: targets.collect(), ..Plan::default() }

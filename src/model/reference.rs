@@ -22,6 +22,14 @@ impl Tag {
         Self(format!("{}-{}.sig", digest.algorithm().name(), digest.hex()).into())
     }
 
+    /// The tag that lists the referrers of `digest` where a registry does not: `sha256-<hex>`.
+    ///
+    /// Source: OCI distribution-spec 1.1, "Referrers Tag Schema": at most 64 characters of the hash.
+    pub fn of_referrers(digest: &Digest) -> Self {
+        let hex = digest.hex();
+        Self(format!("{}-{}", digest.algorithm().name(), hex.get(..64).unwrap_or(&hex)).into())
+    }
+
     /// Says whether this tag is made from a digest (`sha256-<hex>`, with or without a suffix): it
     /// carries signatures, attestations or referrers and names no image of its own.
     pub fn is_of_digest(&self) -> bool {

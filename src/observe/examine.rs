@@ -1,51 +1,74 @@
 //! What is on one subject: reads its carrier, and judges every signature in it.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use crate::crypto::{Certificate, Chain, PublicKey, SignatureBytes};
-use crate::model::{Digest, Locator, Repository, SignerName, Tag};
+use crate::model::{Descriptor, Digest, Locator, Repository, Tag};
 use crate::observe::failure_of;
-use crate::payload::{Carrier, CarrierLayer, Claim, Format, annotation};
-use crate::plan::{
-    Evidence, Failure, Found, Observed, Prune, SignerKey, SignerState, Signers, Target, Verdict,
-    WantOrigin,
-};
-use crate::store::{ReadStore, StoreError, StoreErrorKind};
+use crate::observe::judge::Judge;
+use crate::observe::referrers::{examine_referrers, read_referrers};
+use crate::payload::{Carrier, CarrierLayer, Format};
+use crate::plan::{Failure, Found, Observed, Prune, SeenReferrers, Signers, Target, Verdict};
+use crate::store::{ReadStore, Referrers, StoreError, StoreErrorKind};
 
 /// A payload is a claim of a few hundred bytes; no carrier makes this crate read more than this.
 const MAX_PAYLOAD: u64 = 1 << 20;
 
-/// Reads the signatures of `target`.
+/// Reads the signatures of `target`: the carriers of the declared formats, and both where something may
+/// be removed.
 ///
-/// One request where all that is wanted is there and nothing may be removed. A payload whose digest is
-/// that of a wanted one is not downloaded; the others are, where something depends on them. Where
-/// something is missing, one more request makes sure that the subject exists.
+/// One request for a carrier where all that is wanted is there and nothing may be removed; bundles two
+/// more each. A payload whose digest is that of a wanted one is not downloaded; the others are, where
+/// something depends on them. Where something is missing, one more request makes sure that the subject
+/// exists.
 pub async fn examine(target: &Target, store: &dyn ReadStore, signers: &Signers) -> Observed {
-    match read_carrier(target, store).await {
-        Ok(Some(read)) => {
-            examine_carrier(target, store, signers, Some(read.digest), &read.carrier).await
+    let carrier = async {
+        if reads(target, Format::SimpleSigning) {
+            read_carrier(target, store).await
+        } else {
+            Ok(None)
         }
-        Ok(None) => examine_carrier(target, store, signers, None, &Carrier::empty()).await,
-        Err(reason) => Observed::Unreadable(reason),
+    };
+    let referrers = async {
+        if reads(target, Format::Bundle) {
+            read_referrers(target, store).await.map(Some)
+        } else {
+            Ok(None)
+        }
+    };
+    match futures::future::join(carrier, referrers).await {
+        (Ok(carrier), Ok(referrers)) => {
+            look(target, store, signers, carrier.as_ref(), referrers.as_ref()).await
+        }
+        (Err(reason), _) | (_, Err(reason)) => Observed::Unreadable(reason),
     }
 }
 
-/// Judges the signatures of a carrier that has been read.
-pub(crate) async fn examine_carrier(
+/// Says whether the carrier of `format` is read for `target`.
+pub(crate) fn reads(target: &Target, format: Format) -> bool {
+    target.prune > Prune::Keep || target.wants.iter().any(|it| it.format == format)
+}
+
+/// Judges the signatures of a carrier and of referrers that have been listed.
+pub(crate) async fn look(
     target: &Target,
     store: &dyn ReadStore,
     signers: &Signers,
-    carrier: Option<Digest>,
-    layers: &Carrier,
+    carrier: Option<&ReadCarrier>,
+    referrers: Option<&Referrers>,
 ) -> Observed {
     let judge = Judge::new(target, signers);
-    let mut found: Vec<Found> = layers.layers().map(|layer| judge.at_sight(&layer)).collect();
+    let layers: Vec<CarrierLayer<'_>> =
+        carrier.map(|it| it.carrier.layers().collect()).unwrap_or_default();
+    let mut found: Vec<Found> = layers.iter().map(|layer| judge.at_sight(layer)).collect();
+    let mut seen = SeenReferrers::default();
+    if let Some(referrers) = referrers {
+        let bundles;
+        (bundles, seen) = examine_referrers(&judge, store, referrers).await;
+        found.extend(bundles);
+    }
     if judge.must_read(&found) {
-        for (found, layer) in found.iter_mut().zip(layers.layers()) {
+        for (found, layer) in found.iter_mut().zip(&layers) {
             if found.verdict == Verdict::Unexamined {
-                let read = read_payload(target, store, &layer).await;
-                judge.with_payload(found, &layer, read);
+                let read = read_payload(target, store, layer.descriptor).await;
+                judge.with_payload(found, layer, read);
             }
         }
     }
@@ -57,7 +80,7 @@ pub(crate) async fn examine_carrier(
             Err(error) => return Observed::Unreadable(failure_of(&error)),
         }
     }
-    Observed::Read { carrier, found }
+    Observed::Read { carrier: carrier.map(|it| it.digest.clone()), referrers: seen, found }
 }
 
 /// Reads every payload too: what `explain` shows.
@@ -137,138 +160,14 @@ async fn absent_by_tag_list(
 pub(super) async fn read_payload(
     target: &Target,
     store: &dyn ReadStore,
-    layer: &CarrierLayer<'_>,
+    descriptor: &Descriptor,
 ) -> Result<Vec<u8>, Failure> {
-    let descriptor = layer.descriptor;
     if descriptor.size > MAX_PAYLOAD {
         let message = format!("a payload of {} bytes is no claim", descriptor.size);
         return Err(Failure::error("carrier::payload_too_large", message));
     }
     let read = store.blob(&target.signatures, descriptor).await;
     read.map(|bytes| bytes.to_vec()).map_err(|error| failure_of(&error))
-}
-
-/// Judges the signatures of one target.
-struct Judge<'a> {
-    target: &'a Target,
-    signers: &'a Signers,
-    /// The payloads that are wanted: they need no download.
-    wanted: BTreeMap<&'a Digest, Vec<u8>>,
-}
-
-impl<'a> Judge<'a> {
-    fn new(target: &'a Target, signers: &'a Signers) -> Self {
-        let wanted = target
-            .wants
-            .iter()
-            .map(|want| (&want.payload, want.payload_bytes(&target.subject.digest)));
-        Self { target, signers, wanted: wanted.collect() }
-    }
-
-    /// What the manifest alone tells of a layer.
-    fn at_sight(&self, layer: &CarrierLayer<'_>) -> Found {
-        let descriptor = layer.descriptor;
-        let mut found = Found {
-            format: Format::SimpleSigning,
-            position: layer.position,
-            id: layer.id(),
-            verdict: Verdict::Unexamined,
-            claim: None,
-            certificate: descriptor
-                .annotation(annotation::CERTIFICATE)
-                .and_then(|pem| Certificate::from_pem(pem).ok()),
-            chain: descriptor
-                .annotation(annotation::CHAIN)
-                .and_then(|pem| Chain::from_pem(pem).ok()),
-            evidence: Evidence {
-                log_entry: descriptor.annotation(annotation::BUNDLE).is_some(),
-                timestamp: descriptor.annotation(annotation::TIMESTAMP).is_some(),
-            },
-            proven: None,
-        };
-        if let Some(payload) = self.wanted.get(&descriptor.digest) {
-            self.judge(&mut found, layer, payload);
-        }
-        found
-    }
-
-    fn with_payload(
-        &self,
-        found: &mut Found,
-        layer: &CarrierLayer<'_>,
-        payload: Result<Vec<u8>, Failure>,
-    ) {
-        match payload {
-            Ok(payload) => self.judge(found, layer, &payload),
-            Err(reason) => found.verdict = Verdict::Unreadable(reason),
-        }
-    }
-
-    fn judge(&self, found: &mut Found, layer: &CarrierLayer<'_>, payload: &[u8]) {
-        found.claim = Claim::parse(payload).ok().map(Arc::new);
-        found.verdict = layer
-            .signature()
-            .and_then(|signature| self.signer_of(payload, &signature))
-            .unwrap_or(Verdict::Stranger);
-    }
-
-    /// Whose signature it is: the image's own signers are tried first.
-    fn signer_of(&self, payload: &[u8], signature: &SignatureBytes) -> Option<Verdict> {
-        if let Some(verdict) = self.given(payload, signature) {
-            return Some(verdict);
-        }
-        let own =
-            self.target.signers.iter().filter_map(|name| Some((name, self.signers.get(name)?)));
-        let others = self.signers.iter().filter(|(name, _)| !self.target.signers.contains(name));
-        own.chain(others).find_map(|(name, state)| verdict(name, state, payload, signature))
-    }
-
-    /// A signature without a key to check it with: the very one that is to be attached is there.
-    fn given(&self, payload: &[u8], signature: &SignatureBytes) -> Option<Verdict> {
-        self.target.wants.iter().find_map(|want| {
-            let state = self.signers.get(&want.signer)?;
-            let WantOrigin::Attach(attachment) = &want.origin else { return None };
-            let same = attachment.payload == payload && attachment.signature == *signature;
-            let unchecked = matches!(state.key, SignerKey::Unchecked);
-            let (signer, hash) = (want.signer.clone(), state.profile.hash);
-            (same && unchecked).then_some(Verdict::Signed { signer, hash })
-        })
-    }
-
-    /// Says whether every want already has a signature that verifies over the wanted payload.
-    ///
-    /// A cheap and careful "yes": the diff looks at certificates and hashes too.
-    fn all_there(&self, found: &[Found]) -> bool {
-        let digest = &self.target.subject.digest;
-        self.target.wants.iter().all(|want| {
-            found.iter().any(|found| {
-                found.signer() == Some(&want.signer)
-                    && found.claim.as_ref().is_some_and(|claim| want.is_said_by(claim, digest))
-            })
-        })
-    }
-
-    /// Says whether something depends on the payloads that are not known yet.
-    fn must_read(&self, found: &[Found]) -> bool {
-        let unknown = found.iter().any(|it| it.verdict == Verdict::Unexamined);
-        let requirement_met = self
-            .target
-            .requires
-            .iter()
-            .all(|name| found.iter().any(|found| found.signer() == Some(name)));
-        unknown && (self.target.prune > Prune::Keep || !self.all_there(found) || !requirement_met)
-    }
-}
-
-fn verdict(
-    name: &SignerName,
-    state: &SignerState,
-    payload: &[u8],
-    signature: &SignatureBytes,
-) -> Option<Verdict> {
-    let key: &PublicKey = state.public_key()?;
-    let hash = key.verifying_hash(payload, signature, state.profile.hash)?;
-    Some(Verdict::Signed { signer: name.clone(), hash })
 }
 
 /// The place of the signatures of `digest`, for people: `ghcr.io/acme/api:sha256-….sig`.

@@ -5,7 +5,9 @@
 
 mod examine;
 mod given;
+mod judge;
 mod reach;
+mod referrers;
 mod resolve;
 mod signers;
 mod stored;
@@ -16,9 +18,10 @@ use std::sync::Arc;
 use futures::StreamExt as _;
 use futures::stream;
 
+pub(crate) use examine::{ReadCarrier, look, read_carrier, reads};
 pub use examine::{examine, examine_closely, place};
-pub(crate) use examine::{examine_carrier, read_carrier};
 pub use given::Given;
+pub(crate) use referrers::{read_bundle, read_referrers};
 pub use resolve::{Resolved, resolve};
 pub(crate) use signers::failure_of as key_failure;
 pub use signers::{Opening, open_signers};
@@ -28,8 +31,8 @@ use crate::keys::Keyring;
 use crate::model::{Clock, Glob, Repository};
 use crate::plan::{
     Change, Cleaning, Desired, DiffOptions, Explanation, Failure, Making, Observed, Plan,
-    SignerFingerprints, Signers, Target, TargetPlan, Unresolved, diff, explain, hold_parents,
-    signer_warnings,
+    SeenReferrers, SignerFingerprints, Signers, Target, TargetPlan, Unresolved, bundle_warnings,
+    diff, explain, hold_parents, signer_warnings,
 };
 use crate::store::{ReadStore, RegistryRule, StoreError};
 
@@ -171,10 +174,12 @@ impl Observer {
         plans.sort_by_key(|(index, _)| *index);
         let mut plans: Vec<TargetPlan> = plans.into_iter().map(|(_, plan)| plan).collect();
         hold_parents(&mut plans);
+        let mut warnings = signer_warnings(&signers, options.now);
+        warnings.extend(bundle_warnings(&plans, &signers));
         let plan = Plan {
             targets: plans,
             unresolved: resolved.unresolved,
-            warnings: signer_warnings(&signers, options.now),
+            warnings,
             signers: fingerprints(&signers),
         };
         (plan, signers)
@@ -220,13 +225,13 @@ fn plan_target(
     signers: &Signers,
     options: &DiffOptions,
 ) -> TargetPlan {
-    let carrier = match observed {
-        Observed::Read { carrier, .. } => carrier.clone(),
-        Observed::Missing | Observed::Unreadable(_) => None,
+    let (carrier, referrers) = match observed {
+        Observed::Read { carrier, referrers, .. } => (carrier.clone(), referrers.clone()),
+        Observed::Missing | Observed::Unreadable(_) => (None, SeenReferrers::default()),
     };
     let mut changes = diff(target, observed, signers, options);
     slim(&mut changes);
-    TargetPlan { target: Arc::clone(target), carrier, changes }
+    TargetPlan { target: Arc::clone(target), carrier, referrers, changes }
 }
 
 /// Lets go of what nothing asks for later: a fleet of 100,000 images is held as one plan.

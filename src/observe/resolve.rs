@@ -9,6 +9,7 @@ use futures::stream;
 use crate::model::{Digest, Repository, SignerName, Subject, Tag};
 use crate::observe::ObserveOptions;
 use crate::observe::reach::{Reach, Reached};
+use crate::payload::Format;
 use crate::plan::{
     Ability, Desired, Failure, Image, Moved, Name, Selection, Target, Unresolved, Want, WantOrigin,
 };
@@ -306,6 +307,11 @@ fn add_wants(target: &mut Target, image: &Image, desired: &Desired, options: &Ob
     } else {
         image.container_identity.iter().map(|it| it.as_str().into()).collect()
     };
+    for identity in &identities {
+        if !target.identities.contains(identity) {
+            target.identities.push(Arc::clone(identity));
+        }
+    }
     let ability = |signer: &SignerName| desired.signers.get(signer).map(|it| it.ability);
     for signer in &image.settings.sign_with {
         let elsewhere = ability(signer) != Some(Ability::Sign);
@@ -313,12 +319,25 @@ fn add_wants(target: &mut Target, image: &Image, desired: &Desired, options: &Ob
             // What is attached says what is wanted of this signer.
             continue;
         }
-        for identity in &identities {
-            let origin = if elsewhere { WantOrigin::Owed } else { WantOrigin::Sign };
-            let annotations = Arc::clone(&image.settings.annotations);
-            let identity = Arc::clone(identity);
-            let want = Want::sign(signer.clone(), &digest, identity, annotations, origin);
-            target.want(Want { making, ..options.given.fill(want, &digest) });
+        let origin = || if elsewhere { WantOrigin::Owed } else { WantOrigin::Sign };
+        let annotations = &image.settings.annotations;
+        for format in &image.settings.formats {
+            match format {
+                // One, however many identities: a bundle names none.
+                Format::Bundle => {
+                    let annotations = Arc::clone(annotations);
+                    let want = Want::bundle(signer.clone(), &digest, annotations, origin());
+                    target.want(Want { making, ..want });
+                }
+                Format::SimpleSigning => {
+                    for identity in identities.iter().map(Arc::clone) {
+                        let annotations = Arc::clone(annotations);
+                        let signer = signer.clone();
+                        let want = Want::sign(signer, &digest, identity, annotations, origin());
+                        target.want(Want { making, ..options.given.fill(want, &digest) });
+                    }
+                }
+            }
         }
     }
     for attachment in attached {

@@ -36,7 +36,7 @@ pub async fn stored(target: &Target, store: &dyn ReadStore) -> Result<Vec<Stored
     let mut found = Vec::new();
     for CarrierLayer { position, descriptor } in read.carrier.layers() {
         let layer = CarrierLayer { position, descriptor };
-        let payload = read_payload(target, store, &layer).await?;
+        let payload = read_payload(target, store, layer.descriptor).await?;
         found.push(Stored { layer: descriptor.clone(), payload: payload.into() });
     }
     Ok(found)

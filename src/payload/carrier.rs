@@ -30,14 +30,14 @@ pub struct Carrier {
     manifest: Manifest,
 }
 
-/// What tells one signature of a carrier from another: its payload and its signature text.
+/// What tells one signature of a subject from another: its payload, and all that was written beside it.
 ///
-/// Two layers may be equal in both; then they are the same signature twice.
+/// Two layers may be equal in both; then they are the same signature twice. Two bundles are not.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct LayerId {
     /// The digest of the payload.
     pub payload: Digest,
-    /// SHA-256 of all annotations of the layer.
+    /// SHA-256 of all annotations of the layer; of a bundle, the digest of the manifest that carries it.
     pub annotations: Digest,
 }
 

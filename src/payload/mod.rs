@@ -1,16 +1,27 @@
 //! The bytes that are signed, and the manifests that carry signatures. Pure.
 
+mod bundle;
 mod carrier;
+mod dsse;
+mod proto_json;
+mod referrer;
 mod simple_signing;
+mod statement;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use bundle::{
+    BUNDLE_MEDIA_TYPE, Bundle, BundleError, Material, NewBundle, statement_signed_bytes,
+};
 pub use carrier::{
     Addition, Carrier, CarrierBytes, CarrierError, CarrierLayer, LayerId, annotation,
 };
+pub use dsse::{Envelope, EnvelopeSignature, pre_authentication_encoding};
+pub use referrer::{EMPTY_CONFIG, ReferrerKind, bundle_referrer, listing_of, referrer_kind};
 pub use simple_signing::{Claim, ClaimError, SimpleSigning};
+pub use statement::{SIGN_PREDICATE, SignStatement, Statement};
 
 /// How a signature is written and where it is kept.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]

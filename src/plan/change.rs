@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Digest, SignerName};
-use crate::plan::{Failure, Found, Moved, Want};
+use crate::plan::{Failure, Found, IndexFault, Moved, Want};
 
 /// One line of a plan.
 #[derive(Clone, Debug)]
@@ -48,6 +48,11 @@ pub enum Change {
     },
     /// `!` The tag names another digest than the declared one.
     Moved(Moved),
+    /// `~` The index behind the referrers tag is mended.
+    Repair {
+        /// What is wrong with it.
+        faults: Vec<IndexFault>,
+    },
     /// `~` It is there, but not as declared: a new one is written.
     Resign {
         /// The signature that should exist.
@@ -92,6 +97,8 @@ pub enum Action {
     Keep,
     /// `!` The tag has moved.
     Moved,
+    /// `~` The list of referrers is mended.
+    Repair,
     /// `~` There, but not as declared.
     Resign,
     /// `+` Missing.
@@ -108,7 +115,7 @@ impl Action {
             Self::Foreign => '?',
             Self::Keep => '=',
             Self::Moved => '!',
-            Self::Resign => '~',
+            Self::Repair | Self::Resign => '~',
         }
     }
 
@@ -121,6 +128,7 @@ impl Action {
             Self::Foreign => "foreign",
             Self::Keep => "keep",
             Self::Moved => "moved",
+            Self::Repair => "repair",
             Self::Resign => "resign",
             Self::Sign => "sign",
         }
@@ -128,7 +136,7 @@ impl Action {
 
     /// Says whether `apply` writes something for it.
     pub fn writes(self) -> bool {
-        matches!(self, Self::Attach | Self::Clean | Self::Resign | Self::Sign)
+        matches!(self, Self::Attach | Self::Clean | Self::Repair | Self::Resign | Self::Sign)
     }
 }
 
@@ -199,6 +207,8 @@ pub struct Difference {
 pub enum Field {
     /// The annotations of the payload.
     Annotations,
+    /// The form of the bundle.
+    Bundle,
     /// The certificate.
     Certificate,
     /// The chain above the certificate.
@@ -218,6 +228,7 @@ impl Field {
     pub fn name(self) -> &'static str {
         match self {
             Self::Annotations => "annotations",
+            Self::Bundle => "bundle",
             Self::Certificate => "certificate",
             Self::CertificateChain => "certificate_chain",
             Self::ContainerIdentity => "container_identity",
@@ -244,6 +255,7 @@ impl Change {
             Self::Foreign { .. } => Action::Foreign,
             Self::Keep { .. } => Action::Keep,
             Self::Moved(_) => Action::Moved,
+            Self::Repair { .. } => Action::Repair,
             Self::Resign { .. } => Action::Resign,
             Self::Sign { .. } => Action::Sign,
         }
@@ -257,7 +269,9 @@ impl Change {
             | Self::Resign { want, .. }
             | Self::Sign { want } => Some(want),
             Self::Blocked { want, .. } => want.as_ref(),
-            Self::Clean { .. } | Self::Foreign { .. } | Self::Moved(_) => None,
+            Self::Clean { .. } | Self::Foreign { .. } | Self::Moved(_) | Self::Repair { .. } => {
+                None
+            }
         }
     }
 
@@ -269,7 +283,7 @@ impl Change {
             | Self::Foreign { found, .. }
             | Self::Keep { found, .. }
             | Self::Resign { found, .. } => Some(found),
-            Self::Blocked { .. } | Self::Moved(_) | Self::Sign { .. } => None,
+            Self::Blocked { .. } | Self::Moved(_) | Self::Repair { .. } | Self::Sign { .. } => None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::crypto::{Certificate, Chain};
 use crate::model::{Annotations, Digest, Timestamp};
+use crate::payload::Format;
 use crate::plan::{Difference, Failure, Field, Found, SignerState, Verdict, Want, WantOrigin};
 
 /// The certificate and chain that a want asks for.
@@ -110,6 +111,13 @@ pub(crate) fn differences(
             }
         }
     }
+    if let Some(form) = found.passed_over {
+        differ(
+            Field::Bundle,
+            format!("{form}, which cosign 3.1 passes over"),
+            "version 0.3".to_owned(),
+        );
+    }
     if *hash != state.profile.hash {
         differ(Field::Hash, hash.to_string(), state.profile.hash.to_string());
     }
@@ -122,6 +130,7 @@ pub(crate) fn differences(
         (after, _) => after.is_some(),
     };
     if let Some(chain) = declared.chain
+        && found.format != Format::Bundle
         && found.chain.as_ref() != Some(chain)
     {
         let count = |chain: Option<&Chain>| match chain.map(|it| it.certificates().len()) {

@@ -4,12 +4,12 @@
 //! paired with what is left of their signers' signatures; what is left of those is superseded, retired
 //! or foreign. DESIGN "What counts as already signed" and "Changes" are this file, in words.
 
-use crate::crypto::Hash;
 use crate::model::{Digest, SignerName, Timestamp};
+use crate::payload::Format;
 use crate::plan::compare::{self, CertificateState};
 use crate::plan::{
-    Change, Difference, Failure, FailureClass, Field, Found, Making, Observed, Prune, SignerKey,
-    SignerState, Signers, Standing, Target, Verdict, Want, WantOrigin,
+    Change, Difference, Failure, Field, Found, IndexFault, Making, Observed, Prune, SeenReferrers,
+    SignerKey, SignerState, Signers, Standing, Target, Verdict, Want, WantOrigin,
 };
 
 /// What the diff takes besides what is wanted and what is there.
@@ -50,8 +50,9 @@ pub fn diff(
         Observed::Unreadable(reason) => {
             changes.push(Change::Blocked { want: None, reason: reason.clone() });
         }
-        Observed::Read { carrier, found } => {
-            let matching = Matching { target, signers, options, carrier: carrier.as_ref(), found };
+        Observed::Read { carrier, referrers, found } => {
+            let carrier = carrier.as_ref();
+            let matching = Matching { target, signers, options, carrier, referrers, found };
             matching.run(&mut changes);
         }
     }
@@ -68,6 +69,7 @@ struct Matching<'a> {
     signers: &'a Signers,
     options: &'a DiffOptions,
     carrier: Option<&'a Digest>,
+    referrers: &'a SeenReferrers,
     found: &'a [Found],
 }
 
@@ -97,13 +99,13 @@ impl Matching<'_> {
         }
         let wants_blocked = changes.iter().any(|it| matches!(it, Change::Blocked { .. }));
         let hold = wants_blocked || self.holds_cleaning();
+        let cleaning = if hold { Cleaning::Never } else { self.options.cleaning };
+        changes.extend(self.repair(cleaning));
         for index in order {
             let Some(found) = self.found.get(index).filter(|_| !is_set(&taken, index)) else {
                 continue;
             };
-            changes.push(
-                self.unwanted(found, if hold { Cleaning::Never } else { self.options.cleaning }),
-            );
+            changes.push(self.unwanted(found, cleaning));
         }
     }
 
@@ -156,7 +158,12 @@ impl Matching<'_> {
         if let Some(reason) = self.unmet_requirement() {
             return blocked(reason);
         }
-        if let (true, Some(_)) = (self.target.immutable_tags, self.carrier) {
+        if want.format == Format::Bundle
+            && let Some(reason) = self.unread_bundle()
+        {
+            return blocked(reason.clone());
+        }
+        if self.target.immutable_tags && self.has_tag(want.format) {
             return blocked(
                 Failure::error(
                     "registry::immutable_tag",
@@ -218,6 +225,35 @@ impl Matching<'_> {
                 _ => Change::Sign { want: want.clone() },
             },
         }
+    }
+
+    /// Says whether there is a tag already that a signature in this format must overwrite.
+    fn has_tag(&self, format: Format) -> bool {
+        match format {
+            Format::Bundle => self.referrers.index.is_some(),
+            Format::SimpleSigning => self.carrier.is_some(),
+        }
+    }
+
+    /// Why a bundle could not be read: it may be any that is wanted.
+    fn unread_bundle(&self) -> Option<&Failure> {
+        self.found.iter().find_map(|found| match &found.verdict {
+            Verdict::Unreadable(reason) if found.format == Format::Bundle => Some(reason),
+            _ => None,
+        })
+    }
+
+    /// Mends the index behind the referrers tag, where bundles are declared; takes entries away only
+    /// where something may be removed.
+    fn repair(&self, cleaning: Cleaning) -> Option<Change> {
+        let declared = self.target.wants.iter().any(|it| it.format == Format::Bundle);
+        if !declared || self.target.immutable_tags || !self.target.blocked.is_empty() {
+            return None;
+        }
+        let removes = cleaning == Cleaning::AsDeclared && self.target.prune > Prune::Keep;
+        let faults = self.referrers.faults.iter().filter(|it| removes || !it.removes());
+        let faults: Vec<IndexFault> = faults.cloned().collect();
+        (!faults.is_empty()).then_some(Change::Repair { faults })
     }
 
     /// The unpaired signature of the same signer that differs least.
@@ -286,6 +322,8 @@ impl Matching<'_> {
         let goes = match standing {
             Standing::Superseded => prune >= Prune::Superseded,
             Standing::Retired => prune >= Prune::Retired,
+            // Nothing but cosign 2 itself knows what reads those.
+            Standing::Foreign if matches!(found.verdict, Verdict::Experimental { .. }) => false,
             Standing::Foreign => prune >= Prune::Undeclared && !self.names_another_identity(found),
             Standing::Unexamined => false,
         };
@@ -299,7 +337,9 @@ impl Matching<'_> {
     fn standing(&self, found: &Found) -> Standing {
         match &found.verdict {
             Verdict::Unexamined => Standing::Unexamined,
-            Verdict::Stranger | Verdict::Unreadable(_) => Standing::Foreign,
+            Verdict::Experimental { .. } | Verdict::Stranger | Verdict::Unreadable(_) => {
+                Standing::Foreign
+            }
             Verdict::Signed { .. } if self.names_another_identity(found) => Standing::Foreign,
             Verdict::Signed { signer, .. } if self.target.signers.contains(signer) => {
                 Standing::Superseded
@@ -314,8 +354,10 @@ impl Matching<'_> {
     /// In a shared signature repository another identity means another image: it is not ours to touch.
     fn names_another_identity(&self, found: &Found) -> bool {
         self.target.signatures != self.target.subject.repository
+            && found.format == Format::SimpleSigning
             && found.claim.as_ref().is_none_or(|claim| {
-                !self.target.wants.iter().any(|want| *want.identity == *claim.identity)
+                let wanted = self.target.wants.iter().map(|want| &want.identity);
+                !wanted.chain(&self.target.identities).any(|identity| **identity == *claim.identity)
             })
     }
 }
@@ -328,48 +370,6 @@ fn set(flags: &mut [bool], index: usize) {
     if let Some(flag) = flags.get_mut(index) {
         *flag = true;
     }
-}
-
-/// What a person should know though nothing is wrong yet.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub struct Warning {
-    /// The stable code.
-    pub code: &'static str,
-    /// What, and until when.
-    pub message: String,
-}
-
-/// The warnings about the signers themselves, in the order of their names: certificates that end
-/// soon, hashes that verifiers must be told, keys that could not be opened.
-pub fn signer_warnings(signers: &Signers, now: Timestamp) -> Vec<Warning> {
-    let mut warnings = Vec::new();
-    for (name, state) in signers {
-        if let (Some(certificate), SignerKey::Known(_)) = (&state.profile.certificate, &state.key) {
-            let end = certificate.not_after();
-            if end >= now && end < now.after(state.profile.renew_before) {
-                let message = format!("the certificate of {name} ends on {end}: replace it");
-                warnings.push(Warning { code: "signature::certificate_ends", message });
-            }
-        }
-        if state.profile.hash != Hash::Sha256 && !matches!(state.key, SignerKey::NotNeeded) {
-            let hash = state.profile.hash;
-            let message = format!(
-                "signatures of {name} need `cosign verify --signature-digest-algorithm {hash}`"
-            );
-            warnings.push(Warning { code: "signature::hash", message });
-        }
-        if let SignerKey::Unknown(reason) = &state.key {
-            let unreadable = reason.class != FailureClass::Stale;
-            if unreadable {
-                let message = format!(
-                    "nothing is cleaned while the key of {name} is not known: {}",
-                    reason.message
-                );
-                warnings.push(Warning { code: "signer::not_known", message });
-            }
-        }
-    }
-    warnings
 }
 
 #[cfg(test)]

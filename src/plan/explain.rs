@@ -70,6 +70,8 @@ pub struct Explained {
 pub enum Reason {
     /// It is not as declared: in what it differs from the nearest that is wanted.
     Differs(Vec<Difference>),
+    /// It is kept as cosign 2's experimental referrers mode wrote it, where next to nothing reads it.
+    Experimental,
     /// It is as declared, and another one took its place already.
     Duplicate,
     /// The key of a signer could not be had: it may be that signer's.
@@ -96,6 +98,9 @@ impl fmt::Display for Reason {
                 write!(f, "not as declared: {}", fields.join(", "))
             }
             Self::Duplicate => f.write_str("as declared, but another one counts already"),
+            Self::Experimental => f.write_str(
+                "written by cosign 2's experimental referrers mode, which next to nothing reads",
+            ),
             Self::KeyUnknown(signer, reason) => {
                 write!(f, "it may be {signer}'s, whose key is not known: {}", reason.message)
             }
@@ -134,12 +139,12 @@ pub fn explain(
     now: Timestamp,
 ) -> Explanation {
     let (carrier, found): (_, &[Found]) = match observed {
-        Observed::Read { carrier, found } => (carrier.clone(), found),
+        Observed::Read { carrier, found, .. } => (carrier.clone(), found),
         Observed::Missing | Observed::Unreadable(_) => (None, &[]),
     };
     let view = View { target, signers, changes, now };
     let mut signatures: Vec<Explained> = found.iter().map(|it| view.signature(it)).collect();
-    signatures.sort_by_key(|it| it.position);
+    signatures.sort_by_key(|it| (it.format, it.position));
     let unmet = changes.iter().filter_map(|change| match change {
         Change::Keep { .. } => None,
         _ => Some(Unmet { want: change.want()?.clone(), change: change.clone() }),
@@ -171,19 +176,17 @@ impl View<'_> {
     fn signature(&self, found: &Found) -> Explained {
         let (signer, hash) = match &found.verdict {
             Verdict::Signed { signer, hash } => (Some(signer.clone()), Some(*hash)),
+            Verdict::Experimental { signer } => (signer.clone(), None),
             Verdict::Stranger | Verdict::Unexamined | Verdict::Unreadable(_) => (None, None),
         };
+        let is_it = |it: &Found| (it.position, &it.id) == (found.position, &found.id);
         let kept = self.changes.iter().find_map(|change| match change {
-            Change::Keep { want, found: it } if it.position == found.position => Some(want),
+            Change::Keep { want, found: it } if is_it(it) => Some(want),
             _ => None,
         });
         let left = self.changes.iter().find_map(|change| match change {
-            Change::Clean { found: it, standing } if it.position == found.position => {
-                Some((*standing, true))
-            }
-            Change::Foreign { found: it, standing } if it.position == found.position => {
-                Some((*standing, false))
-            }
+            Change::Clean { found: it, standing } if is_it(it) => Some((*standing, true)),
+            Change::Foreign { found: it, standing } if is_it(it) => Some((*standing, false)),
             _ => None,
         });
         Explained {
@@ -206,6 +209,7 @@ impl View<'_> {
     /// Why `found` counts for no want: one reason at least.
     fn reasons(&self, found: &Found) -> Vec<Reason> {
         let mut reasons = match &found.verdict {
+            Verdict::Experimental { .. } => vec![Reason::Experimental],
             Verdict::Unexamined => vec![Reason::Unexamined],
             Verdict::Unreadable(reason) => vec![Reason::Unreadable(reason.clone())],
             Verdict::Stranger => {

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Annotations, Digest};
 use crate::plan::{
-    Action, Change, Difference, Failure, Found, Plan, Standing, TargetPlan, Unresolved, Want,
+    Action, Change, Difference, Failure, Found, IndexFault, Plan, Standing, TargetPlan, Unresolved,
+    Want,
 };
 
 /// The version of the JSON: a minor number adds members, a major one breaks.
@@ -43,6 +44,9 @@ pub struct Summary {
     pub images: usize,
     /// `=`
     pub keep: usize,
+    /// `~` lists of referrers mended
+    #[serde(default)]
+    pub repair: usize,
     /// `+` made here
     pub sign: usize,
     /// `~`
@@ -62,7 +66,7 @@ pub struct Summary {
 impl Summary {
     /// Says whether something would be written.
     pub fn is_pending(&self) -> bool {
-        self.sign + self.resign + self.attach + self.clean > 0
+        self.sign + self.resign + self.repair + self.attach + self.clean > 0
     }
 
     /// Counts one change.
@@ -74,6 +78,7 @@ impl Summary {
             Action::Foreign => &mut self.foreign,
             Action::Keep => &mut self.keep,
             Action::Moved => &mut self.moved,
+            Action::Repair => &mut self.repair,
             Action::Resign => &mut self.resign,
             Action::Sign => &mut self.sign,
         };
@@ -142,6 +147,9 @@ pub struct PlanChange {
     /// The digest of the payload that is written, kept or removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<String>,
+    /// What is wrong with the list of referrers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repairs: Vec<String>,
     /// In what the signature that is there differs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub differences: Vec<Difference>,
@@ -242,6 +250,11 @@ impl Plan {
             Change::Blocked { want: None, reason } => format!("blocked {place} {}", reason.code),
             Change::Clean { found, .. } => return self.clean_id(plan, found),
             Change::Foreign { found, .. } => format!("foreign {place} {}", layer(found)),
+            Change::Repair { faults } => {
+                let faults: Vec<String> =
+                    faults.iter().map(|it| format!("{} {}", it.digest(), it.removes())).collect();
+                format!("repair {place} {}", faults.join(" "))
+            }
             Change::Moved(moved) => format!("moved {place} {} {:?}", moved.tag, moved.actual),
         };
         Digest::of(text.as_bytes())
@@ -293,7 +306,7 @@ impl Plan {
     fn change(&self, plan: &TargetPlan, change: &Change) -> PlanChange {
         let (want, found) = (change.want(), change.found());
         let claim = found.and_then(|it| it.claim.as_deref());
-        let identity = want.map(|it| it.identity.to_string());
+        let identity = want.map(|it| it.identity.to_string()).filter(|it| !it.is_empty());
         let annotations = want.map(|it| Annotations::clone(&it.annotations));
         let signer = change.signer();
         let fingerprint = signer.and_then(|it| self.signers.get(it)?.key.as_ref());
@@ -304,9 +317,15 @@ impl Plan {
             signer: signer.map(ToString::to_string),
             signer_fingerprint: fingerprint.map(Digest::to_string),
             format: format.map(|it| it.name().to_owned()),
-            container_identity: identity.or_else(|| claim.map(|it| it.identity.clone())),
+            container_identity: identity
+                .or_else(|| claim.map(|it| it.identity.clone()))
+                .filter(|it| !it.is_empty()),
             annotations: annotations.or_else(|| claim.map(|it| it.annotations.clone())),
             payload: change.payload().map(Digest::to_string),
+            repairs: match change {
+                Change::Repair { faults } => faults.iter().map(IndexFault::to_string).collect(),
+                _ => Vec::new(),
+            },
             differences: match change {
                 Change::Resign { differences, .. } => differences.clone(),
                 _ => Vec::new(),

@@ -1,5 +1,6 @@
 //! Decisions: what should be, what is, and the difference. Pure.
 
+mod bundles;
 mod change;
 mod compare;
 mod desired;
@@ -10,18 +11,21 @@ mod file;
 mod guard;
 mod observed;
 mod parents;
+mod repair;
 mod saved;
 mod target;
 mod verification;
+mod warning;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use bundles::{bundle_warnings, hidden_by_bundle};
 pub use change::{Action, Change, Difference, Field, Standing};
 pub use desired::{
     Ability, Attachment, Desired, Image, Making, Origin, Prune, Selection, Settings, SignerProfile,
 };
-pub use diff::{Cleaning, DiffOptions, Warning, diff, signer_warnings};
+pub use diff::{Cleaning, DiffOptions, diff};
 pub use explain::{Explained, Explanation, Reason, Unmet, explain};
 pub use failure::{Failure, FailureClass};
 pub use file::{
@@ -29,11 +33,15 @@ pub use file::{
     Publishes, Summary,
 };
 pub use guard::{Guarded, Limits};
-pub use observed::{Evidence, Found, Observed, SignerKey, SignerState, Signers, Verdict};
+pub use observed::{
+    Evidence, Found, Observed, SeenReferrers, SignerKey, SignerState, Signers, Verdict,
+};
 pub use parents::hold_parents;
+pub use repair::IndexFault;
 pub use saved::{SavedPlanError, narrow};
 pub use target::{Moved, Name, Target, Want, WantOrigin};
 pub use verification::{Finding, TargetVerification, Verification, VerificationTotals, verify};
+pub use warning::{Warning, signer_warnings};
 
 use crate::model::{Digest, SignerName};
 
@@ -67,6 +75,8 @@ pub struct TargetPlan {
     pub target: Arc<Target>,
     /// What was found: the digest of the manifest that carries the signatures.
     pub carrier: Option<Digest>,
+    /// What was found: the referrers, where they were looked at.
+    pub referrers: SeenReferrers,
     /// The changes.
     pub changes: Vec<Change>,
 }

@@ -1,12 +1,12 @@
 //! What is there: the signatures that were found on a subject, and what could not be seen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::crypto::{Certificate, Chain, Hash, PublicKey};
 use crate::model::{Digest, SignerName, Timestamp};
 use crate::payload::{Claim, Format, LayerId};
-use crate::plan::{Failure, SignerProfile};
+use crate::plan::{Failure, IndexFault, SignerProfile};
 
 /// The signers of a run: what they declare, and their public keys or why these could not be had.
 pub type Signers = BTreeMap<SignerName, SignerState>;
@@ -57,11 +57,26 @@ pub enum Observed {
     Read {
         /// The digest of the manifest that carries them; none where there is no such manifest.
         carrier: Option<Digest>,
-        /// The signatures, in the order of the manifest.
+        /// What refers to the subject.
+        referrers: SeenReferrers,
+        /// The signatures, in the order of the manifest, then of the referrers.
         found: Vec<Found>,
     },
     /// The signatures could not be read: nothing is known.
     Unreadable(Failure),
+}
+
+/// What was seen of the referrers of a subject.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct SeenReferrers {
+    /// The digests that are listed; none where nothing depended on them.
+    pub listed: Option<BTreeSet<Digest>>,
+    /// The digest of the index behind the referrers tag, where there is one.
+    pub index: Option<Digest>,
+    /// How many of them cosign 3 takes for bundles, attestations included.
+    pub bundles: usize,
+    /// What is wrong with that index.
+    pub faults: Vec<IndexFault>,
 }
 
 /// One signature that was found.
@@ -69,7 +84,7 @@ pub enum Observed {
 pub struct Found {
     /// In which format.
     pub format: Format,
-    /// Its place in the manifest, from 0.
+    /// Its place in the manifest, or among the referrers, from 0.
     pub position: usize,
     /// What tells it from others.
     pub id: LayerId,
@@ -85,6 +100,8 @@ pub struct Found {
     pub evidence: Evidence,
     /// The earliest moment at which it is proven to have existed.
     pub proven: Option<Timestamp>,
+    /// Why cosign 3.1 passes over it though it is good: the form of its bundle.
+    pub passed_over: Option<&'static str>,
 }
 
 /// What a signature carries besides a certificate.
@@ -106,6 +123,12 @@ impl Evidence {
 /// Whose a signature is.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Verdict {
+    /// It is kept as cosign 2's experimental referrers mode wrote it, where next to nothing reads it: it
+    /// never counts, and is never removed.
+    Experimental {
+        /// Under whose key it verifies.
+        signer: Option<SignerName>,
+    },
     /// It verifies under the key of this signer, with this hash.
     Signed {
         /// Whose.
@@ -126,7 +149,10 @@ impl Found {
     pub fn signer(&self) -> Option<&SignerName> {
         match &self.verdict {
             Verdict::Signed { signer, .. } => Some(signer),
-            Verdict::Stranger | Verdict::Unexamined | Verdict::Unreadable(_) => None,
+            Verdict::Experimental { .. }
+            | Verdict::Stranger
+            | Verdict::Unexamined
+            | Verdict::Unreadable(_) => None,
         }
     }
 }

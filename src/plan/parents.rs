@@ -35,6 +35,9 @@ pub fn hold_parents(plans: &mut [TargetPlan]) {
                 else {
                     continue;
                 };
+                if matches!(change, Change::Repair { .. }) {
+                    continue;
+                }
                 *change = match change {
                     Change::Clean { found, standing } => {
                         Change::Foreign { found: found.clone(), standing: *standing }

@@ -102,8 +102,12 @@ fn stale(fresh: &Plan, plan: &TargetPlan, saved: &Writes<'_>) -> Option<Failure>
         .map(|found| fresh.clean_id(plan, found).to_string())
         .collect();
     let left = saved.iter().filter(|(id, action)| {
-        let done =
-            if **action == Action::Clean { !there.contains(**id) } else { kept.contains(**id) };
+        let done = match action {
+            Action::Clean => !there.contains(**id),
+            // What is right now needs no mending.
+            Action::Repair => true,
+            _ => kept.contains(**id),
+        };
         !pending.contains(**id) && !done
     });
     let left = left.count();

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::model::{Annotations, Digest, Repository, SignerName, Subject};
-use crate::payload::{Claim, Format, SimpleSigning};
+use crate::payload::{Claim, Format, SignStatement, SimpleSigning};
 use crate::plan::{Attachment, Failure, Making, Origin, Prune};
 
 /// A subject and what all entries that reach it want of it, joined.
@@ -22,6 +22,8 @@ pub struct Target {
     pub wants: Vec<Want>,
     /// The image's own signers, those of its attachments included.
     pub signers: Vec<SignerName>,
+    /// The container identities that are declared for it, in whatever format.
+    pub identities: Vec<Arc<str>>,
     /// Who must have signed it before it is signed.
     pub requires: Vec<SignerName>,
     /// What may be removed: the most careful of all entries.
@@ -67,7 +69,7 @@ pub struct Want {
     pub signer: SignerName,
     /// In which format.
     pub format: Format,
-    /// The container identity of the payload.
+    /// The container identity of the payload; empty in a bundle, which has none.
     pub identity: Arc<str>,
     /// The annotations of the payload.
     pub annotations: Arc<Annotations>,
@@ -105,6 +107,19 @@ impl Want {
         Self { signer, format, identity, annotations, payload, origin, making }
     }
 
+    /// A signature of `signer` on `digest` in a bundle, to be made here or owed.
+    pub fn bundle(
+        signer: SignerName,
+        digest: &Digest,
+        annotations: Arc<Annotations>,
+        origin: WantOrigin,
+    ) -> Self {
+        let payload = SignStatement { digest, annotations: &annotations };
+        let payload = Digest::of(&payload.to_bytes());
+        let (format, making) = (Format::Bundle, Making::IfMissing);
+        Self { signer, format, identity: "".into(), annotations, payload, origin, making }
+    }
+
     /// A signature that is attached: everything comes from its payload.
     pub fn attach(attachment: &Arc<Attachment>) -> Self {
         Self {
@@ -122,6 +137,9 @@ impl Want {
     pub fn payload_bytes(&self, digest: &Digest) -> Vec<u8> {
         match &self.origin {
             WantOrigin::Attach(attachment) => attachment.payload.clone(),
+            WantOrigin::Owed | WantOrigin::Sign if self.format == Format::Bundle => {
+                SignStatement { digest, annotations: &self.annotations }.to_bytes()
+            }
             WantOrigin::Owed | WantOrigin::Sign => {
                 SimpleSigning { identity: &self.identity, digest, annotations: &self.annotations }
                     .to_bytes()
@@ -158,6 +176,7 @@ impl Target {
             signatures,
             names: Vec::new(),
             wants: Vec::new(),
+            identities: Vec::new(),
             signers: Vec::new(),
             requires: Vec::new(),
             prune: Prune::Keep,

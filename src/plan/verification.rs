@@ -74,7 +74,10 @@ pub fn verify(plan: &Plan, now: Timestamp) -> Verification<'_> {
 fn finding(plan: &Plan, change: &Change, now: Timestamp) -> Finding {
     match change {
         Change::Blocked { .. } => Finding::Unknown,
-        Change::Clean { .. } | Change::Foreign { .. } | Change::Keep { .. } => Finding::Good,
+        Change::Clean { .. }
+        | Change::Foreign { .. }
+        | Change::Keep { .. }
+        | Change::Repair { .. } => Finding::Good,
         Change::Attach { want, to: Some(found) } if serves(plan, want, found, now) => Finding::Due,
         Change::Resign { want, found, differences }
             if is_renewal(differences) && serves(plan, want, found, now) =>

@@ -106,6 +106,8 @@ pub enum ReasonKind {
     Differs,
     /// It is as declared, and another one counts already.
     Duplicate,
+    /// Kept as cosign 2's experimental referrers mode wrote it.
+    Experimental,
     /// The key of a signer could not be had: it may be that signer's.
     KeyUnknown,
     /// Nothing that this signer signs is wanted of this image.
@@ -226,6 +228,7 @@ fn reason(reason: &Reason) -> ExplainedReason {
     let (kind, differences) = match reason {
         Reason::Differs(differences) => (ReasonKind::Differs, differences.clone()),
         Reason::Duplicate => (ReasonKind::Duplicate, Vec::new()),
+        Reason::Experimental => (ReasonKind::Experimental, Vec::new()),
         Reason::KeyUnknown(..) => (ReasonKind::KeyUnknown, Vec::new()),
         Reason::NotWanted(_) => (ReasonKind::NotWanted, Vec::new()),
         Reason::OtherImage(_) => (ReasonKind::OtherImage, Vec::new()),

@@ -11,11 +11,6 @@ fn refuse(what: &str, place: &Place, help: &str, problems: &mut Problems) {
     problems.add(problem.label("not yet").help(help));
 }
 
-/// `formats` with `bundle`.
-pub(super) fn bundle_format(text: &Text, problems: &mut Problems) {
-    refuse("write bundles", &text.place, "write: formats = [\"simple-signing\"]", problems);
-}
-
 /// `bundle` of an attachment.
 pub(super) fn bundle_attachment(attachment: &Section, problems: &mut Problems) {
     let help = "attach a simple-signing signature with `payload` and `signature`";

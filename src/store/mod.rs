@@ -2,11 +2,13 @@
 //!
 //! Planning and verifying get a [`ReadStore`] and so cannot write; only `apply` gets a [`Store`].
 
+mod cache;
 pub mod conformance;
 mod error;
 mod layout;
 pub mod memory;
 mod place;
+pub(crate) mod referrers;
 mod remote;
 mod router;
 
@@ -17,9 +19,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+pub use cache::CachedStore;
 pub use error::{StoreError, StoreErrorKind};
 pub use layout::LayoutStore;
 pub use memory::MemoryStore;
+pub use referrers::{Listed, Listing, Referrers, TagIndex};
 pub use remote::{
     Intent, ProcessEnvironment, Proxies, RegistryRule, RemoteOptions, RemoteStore, RequestCounts,
     RetryPolicy, credential_files,
@@ -91,6 +95,16 @@ pub trait ReadStore: fmt::Debug + Send + Sync {
     /// A store may keep its first answer for each repository and give it again: one that asks a
     /// registry does. A new store sees what changed since.
     async fn tags(&self, repository: &Repository) -> Result<Arc<BTreeSet<Tag>>, StoreError>;
+
+    /// Lists what refers to `subject`, whether the subject is there or not; nothing is an empty list.
+    ///
+    /// One request a page where the store keeps the list, else one for the tag; a registry's first
+    /// answer tells which, and is one more.
+    async fn referrers(
+        &self,
+        repository: &Repository,
+        subject: &Digest,
+    ) -> Result<Referrers, StoreError>;
 }
 
 /// Reads and writes images. Only `apply` gets this.
@@ -122,10 +136,27 @@ pub trait Store: ReadStore {
         expected: &Expected,
     ) -> Result<Digest, StoreError>;
 
+    /// Writes a manifest that has a subject, by digest. Twice is the same as once.
+    ///
+    /// Where the list of referrers is behind a tag ([`Listing::Tag`]), writing that is the caller's.
+    async fn put_referrer(
+        &self,
+        repository: &Repository,
+        media_type: &str,
+        content: Bytes,
+    ) -> Result<Listed, StoreError>;
+
     /// Deletes a manifest by digest, with every tag that names it. Absent is done.
     async fn delete_manifest(
         &self,
         repository: &Repository,
         digest: &Digest,
     ) -> Result<(), StoreError>;
+
+    /// Takes a tag away, where it outlived its manifest: most stores let it go with that, and need not
+    /// do anything here. Absent is done.
+    async fn delete_tag(&self, repository: &Repository, tag: &Tag) -> Result<(), StoreError> {
+        let target = place::place(repository, &tag.clone().into());
+        Err(StoreError::new("delete", target, StoreErrorKind::Refused))
+    }
 }

@@ -8,7 +8,9 @@ use bytes::Bytes;
 
 use crate::model::{Descriptor, Digest, Locator, Repository, Tag};
 use crate::store::place::place;
-use crate::store::{Expected, Fetched, Mounted, ReadStore, Store, StoreError, StoreErrorKind};
+use crate::store::{
+    Expected, Fetched, Listed, Mounted, ReadStore, Referrers, Store, StoreError, StoreErrorKind,
+};
 
 /// Sends each request to the store of its repository's variant; costs no request of its own.
 ///
@@ -97,6 +99,16 @@ impl ReadStore for Stores {
         let store = self.store("list the tags of", repository, || repository.to_string())?;
         store.tags(repository).await
     }
+
+    async fn referrers(
+        &self,
+        repository: &Repository,
+        subject: &Digest,
+    ) -> Result<Referrers, StoreError> {
+        let target = || format!("{repository}@{subject}");
+        let store = self.store("list the referrers of", repository, target)?;
+        store.referrers(repository, subject).await
+    }
 }
 
 #[async_trait]
@@ -133,6 +145,17 @@ impl Store for Stores {
         store.put_manifest(repository, locator, media_type, content, expected).await
     }
 
+    async fn put_referrer(
+        &self,
+        repository: &Repository,
+        media_type: &str,
+        content: Bytes,
+    ) -> Result<Listed, StoreError> {
+        let target = || format!("{repository}@{}", Digest::of(&content));
+        let store = self.store("write", repository, target)?;
+        store.put_referrer(repository, media_type, content).await
+    }
+
     async fn delete_manifest(
         &self,
         repository: &Repository,
@@ -140,6 +163,11 @@ impl Store for Stores {
     ) -> Result<(), StoreError> {
         let store = self.store("delete", repository, || format!("{repository}@{digest}"))?;
         store.delete_manifest(repository, digest).await
+    }
+
+    async fn delete_tag(&self, repository: &Repository, tag: &Tag) -> Result<(), StoreError> {
+        let store = self.store("delete", repository, || format!("{repository}:{tag}"))?;
+        store.delete_tag(repository, tag).await
     }
 }
 

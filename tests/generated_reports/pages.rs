@@ -68,7 +68,7 @@ pub(crate) fn explanation() -> Explanation {
         sample::found(&target, 7, Some("audit")),
     ];
     let carrier = Some(countersign::model::Digest::of(b"carrier"));
-    let observed = Observed::Read { carrier, found };
+    let observed = Observed::Read { carrier, referrers: Default::default(), found };
     let mut signers = Signers::new();
     for name in ["release", "ci", "release-2024", "audit", "vault-room"] {
         let profile = SignerProfile {

@@ -64,6 +64,7 @@ pub(crate) fn target(repository: &str, content: &str, names: &[&str], line: u32)
         signatures: repository,
         names: names.iter().map(name).collect(),
         wants: Vec::new(),
+        identities: Vec::new(),
         signers: Vec::new(),
         requires: Vec::new(),
         prune: Prune::Retired,
@@ -110,6 +111,7 @@ pub(crate) fn found(target: &Target, position: usize, name: Option<&str>) -> Fou
         claim: Some(Arc::new(claim)),
         certificate: None,
         chain: None,
+        passed_over: None,
         evidence: Evidence::default(),
         proven: None,
     }
@@ -137,7 +139,8 @@ fn attachment(target: &Target) -> Arc<Attachment> {
 }
 
 fn planned(target: Target, changes: Vec<Change>) -> TargetPlan {
-    TargetPlan { target: Arc::new(target), carrier: Some(Digest::of(b"carrier")), changes }
+    let carrier = Some(Digest::of(b"carrier"));
+    TargetPlan { target: Arc::new(target), carrier, referrers: Default::default(), changes }
 }
 
 pub(crate) fn throttled() -> Failure {

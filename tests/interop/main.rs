@@ -15,6 +15,7 @@ mod program;
 mod support;
 
 mod attachments;
+mod bundles;
 mod certificates;
 mod content;
 mod indexes;

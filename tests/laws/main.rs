@@ -17,15 +17,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use countersign::keys::KeyErrorKind;
-use countersign::model::{Digest, Tag};
+use countersign::model::{Digest, Locator, Tag};
+use countersign::payload::{Bundle, Format, Statement};
 use countersign::plan::{Action, Change, Failure, Plan, Prune, narrow};
 use countersign::report::Done;
-use countersign::store::memory::{Operation, Read, Write};
+use countersign::store::memory::{Operation, Read, ReferrersPolicy, Write};
 use countersign::store::{MemoryStore, StoreErrorKind};
 use proptest::prelude::*;
 use world::{
-    Entry, LeftBehind, Scenario, Select, Spelling, World, addition, append, block_on, digests,
-    is_converged, layers, repository, scenarios, signer_name,
+    Entry, LeftBehind, Scenario, Select, Spelling, World, addition, append, block_on, bundles_of,
+    digests, is_converged, layers, repository, scenarios, signer_name,
 };
 
 fn cases() -> ProptestConfig {
@@ -39,11 +40,13 @@ fn json(plan: &Plan) -> String {
 /// One entry that wants `alpha` on every image of one repository.
 fn simple(images: usize, prune: Prune) -> Scenario {
     Scenario {
+        referrers: ReferrersPolicy::Tag,
         repositories: vec![images],
         entries: vec![Entry {
             repository: 0,
             select: Select::Glob,
             sign_with: vec![0],
+            formats: vec![Format::SimpleSigning],
             annotations: 0,
             recursive: false,
             prune,
@@ -60,6 +63,7 @@ fn left(signer: usize, image: usize, annotations: usize) -> LeftBehind {
         image,
         signer,
         annotations,
+        format: Format::SimpleSigning,
         spelling: Spelling::Exact,
         shared_signatures: false,
     }
@@ -101,6 +105,7 @@ proptest! {
         block_on(async {
             let (mut one, mut two) = (World::new(&scenario), World::new(&scenario));
             two.store = Arc::new(MemoryStore::with(one.store.contents()));
+            two.store.set_policies(one.store.policies());
             one.observe.jobs = 1;
             let ((one, _), (two, _)) = (one.plan().await, two.plan().await);
             assert_eq!(json(&one), json(&two));
@@ -120,11 +125,17 @@ proptest! {
                 *expected.entry((place.clone(), payload.clone())).or_default() += 1;
             }
             for target in &plan.targets {
-                let tag = Tag::of_signatures(&target.target.subject.digest);
-                let place = format!("{}:{tag}", target.target.signatures);
+                let digest = &target.target.subject.digest;
+                let signatures = &target.target.signatures;
                 for change in &target.changes {
+                    let format = change.want().map(|it| it.format);
+                    let place = match format.or(change.found().map(|it| it.format)) {
+                        Some(Format::Bundle) => bundles_of(signatures, digest),
+                        _ => format!("{signatures}:{}", Tag::of_signatures(digest)),
+                    };
                     let payload = match change {
                         Change::Clean { found, .. } => (found.id.payload.clone(), -1),
+                        Change::Repair { .. } => continue,
                         change if change.action().writes() => (change.payload().unwrap().clone(), 1),
                         _ => continue,
                     };
@@ -134,7 +145,10 @@ proptest! {
             expected.retain(|_, count| *count != 0);
             let pending: Vec<_> = plan.targets.iter().filter(|target| {
                 target.changes.iter().any(|change| change.action().writes())
-            }).map(|target| Tag::of_signatures(&target.target.subject.digest).to_string()).collect();
+            }).flat_map(|target| {
+                let digest = &target.target.subject.digest;
+                [Tag::of_signatures(digest), Tag::of_referrers(digest)].map(|it| it.to_string())
+            }).collect();
             world.apply_plan(plan, &signers).await;
             let mut after: BTreeMap<(String, Digest), i64> = BTreeMap::new();
             for (place, payload, _) in layers(&world.store) {
@@ -142,7 +156,7 @@ proptest! {
             }
             assert_eq!(after, expected);
             for write in world.store.writes() {
-                if let Write::Manifest { locator, .. } = write {
+                if let Write::Manifest { locator: locator @ Locator::Tag(_), .. } = write {
                     assert!(pending.contains(&locator.to_string()), "{locator} was not planned");
                 }
             }
@@ -243,6 +257,25 @@ proptest! {
             for target in &plan.targets {
                 for change in &target.changes {
                     let Change::Keep { want, found } = change else { continue };
+                    if found.format == Format::Bundle {
+                        let place = bundles_of(&target.target.signatures, &target.target.subject.digest);
+                        let key = signers[&want.signer].public_key().unwrap();
+                        let contents = world.store.contents();
+                        let statement = want.payload_bytes(&target.target.subject.digest);
+                        let good = |(at, payload, text): &(String, Digest, String)| {
+                            let Some(signature) = world::signature(text) else { return false };
+                            let bundle = contents.repositories[&target.target.signatures].blobs.values()
+                                .filter_map(|it| Bundle::parse(it).ok())
+                                .find(|it| it.signature() == Some(&signature));
+                            let Some(bundle) = bundle else { return false };
+                            *at == place && *payload == found.id.payload
+                                && key.verifies(&bundle.envelope.signed_bytes(), &signature, countersign::crypto::Hash::Sha256)
+                                && Statement::parse(&bundle.envelope.payload).unwrap().claim(&target.target.subject.digest)
+                                    == Statement::parse(&statement).unwrap().claim(&target.target.subject.digest)
+                        };
+                        assert!(there.iter().any(good), "a bundle that does not verify was kept");
+                        continue;
+                    }
                     let tag = Tag::of_signatures(&target.target.subject.digest);
                     let place = format!("{}:{tag}", target.target.signatures);
                     let layer = there.iter().filter(|it| it.0 == place).nth(found.position).unwrap();
@@ -282,19 +315,22 @@ proptest! {
 
     /// Law 10: a writer that comes between any two requests loses nothing, and we lose nothing to it.
     #[test]
-    fn writers_do_not_lose_each_others_signatures(scenario in scenarios(), moment in 0..40_usize, image in 0..4_usize) {
+    fn writers_do_not_lose_each_others_signatures(scenario in scenarios(), moment in 0..40_usize, image in 0..4_usize, bundle in any::<bool>()) {
         block_on(async {
             let world = World::new(&scenario);
             let digest = digests(&scenario, &world.store)[0][image % (scenario.repositories[0] + 1)].clone();
-            let theirs = addition(&left(9, image, 0), "somebody.example/else", &digest);
-            let text = theirs.0.annotations.values().next().unwrap().clone();
+            let format = if bundle { Format::Bundle } else { Format::SimpleSigning };
+            let theirs = LeftBehind { format, ..left(9, image, 0) };
+            let text = Arc::new(std::sync::Mutex::new(String::new()));
             let seen = AtomicUsize::new(0);
             let undeclared = scenario.entries.iter().any(|entry| entry.prune == Prune::Undeclared);
             world.store.before({
-                let (digest, theirs) = (digest.clone(), theirs.clone());
+                let (digest, theirs, text) = (digest.clone(), theirs.clone(), Arc::clone(&text));
                 move |store: &MemoryStore, _: &Operation| {
                     if seen.fetch_add(1, Ordering::Relaxed) == moment {
-                        append(store, &repository(0), &digest, theirs.clone());
+                        let identity = "somebody.example/else";
+                        let left = world::leave(store, &repository(0), &digest, &theirs, identity);
+                        *text.lock().unwrap() = left;
                     }
                 }
             });
@@ -303,6 +339,7 @@ proptest! {
             assert_eq!(report.failures().collect::<Vec<_>>(), Vec::<&Failure>::new());
             // Theirs may go only where the spec owns the image alone.
             let came = world.store.counts().reads() + world.store.counts().writes() > moment as u64;
+            let text = text.lock().unwrap().clone();
             let there = layers(&world.store).iter().any(|(_, _, it)| *it == text);
             assert!(there || undeclared || !came, "their signature is lost");
             let (plan, _) = world.plan().await;

@@ -10,16 +10,20 @@ use countersign::event::Listener;
 use countersign::keys::Keyring;
 use countersign::keys::memory::{MemoryEnvironment, MemorySigner};
 use countersign::model::{
-    Annotations, Clock, Descriptor, Digest, Glob, Repository, SignerName, Tag, Timestamp,
-    media_type,
+    Annotations, Clock, Descriptor, Digest, Glob, Index, Manifest, Repository, SignerName, Tag,
+    Timestamp, media_type,
 };
 use countersign::observe::{ObserveOptions, Observer};
-use countersign::payload::{Addition, Carrier, Format, SimpleSigning, annotation};
+use countersign::payload::{
+    Addition, Bundle, Carrier, EMPTY_CONFIG, Format, NewBundle, SignStatement, SimpleSigning,
+    annotation, bundle_referrer, statement_signed_bytes,
+};
 use countersign::plan::{
     Ability, Change, Desired, Image, Origin, Plan, Prune, Selection, Settings, SignerProfile,
     Signers,
 };
 use countersign::report::Report;
+use countersign::store::memory::{Policies, ReferrersPolicy, RepositoryContents};
 use countersign::store::{MemoryStore, ReadStore};
 use proptest::prelude::*;
 use proptest::sample::subsequence;
@@ -39,6 +43,8 @@ impl Clock for FixedClock {
 /// A world as plain data, so that a failing one can be read.
 #[derive(Clone, Debug)]
 pub(crate) struct Scenario {
+    /// Who lists referrers.
+    pub(crate) referrers: ReferrersPolicy,
     /// How many images each repository has; the last of each is an index over the others.
     pub(crate) repositories: Vec<usize>,
     pub(crate) entries: Vec<Entry>,
@@ -50,6 +56,7 @@ pub(crate) struct Entry {
     pub(crate) repository: usize,
     pub(crate) select: Select,
     pub(crate) sign_with: Vec<usize>,
+    pub(crate) formats: Vec<Format>,
     pub(crate) annotations: usize,
     pub(crate) recursive: bool,
     pub(crate) prune: Prune,
@@ -73,6 +80,7 @@ pub(crate) struct LeftBehind {
     /// An index into [`SIGNERS`], or beyond it for somebody whom nobody knows.
     pub(crate) signer: usize,
     pub(crate) annotations: usize,
+    pub(crate) format: Format,
     pub(crate) spelling: Spelling,
     pub(crate) shared_signatures: bool,
 }
@@ -103,6 +111,7 @@ pub(crate) fn scenarios() -> impl Strategy<Value = Scenario> {
             (0..4_usize).prop_map(Select::Tag),
         ],
         subsequence(vec![0, 1], 1..=2),
+        subsequence(vec![Format::SimpleSigning, Format::Bundle], 1..=2),
         0..3_usize,
         any::<bool>(),
         prop::sample::select(vec![
@@ -115,11 +124,22 @@ pub(crate) fn scenarios() -> impl Strategy<Value = Scenario> {
         prop::bool::weighted(0.2),
     )
         .prop_map(
-            |(repository, select, sign_with, annotations, recursive, prune, identities, shared)| {
+            |(
+                repository,
+                select,
+                sign_with,
+                formats,
+                annotations,
+                recursive,
+                prune,
+                identities,
+                shared,
+            )| {
                 Entry {
                     repository,
                     select,
                     sign_with,
+                    formats,
                     annotations,
                     recursive,
                     prune,
@@ -133,23 +153,31 @@ pub(crate) fn scenarios() -> impl Strategy<Value = Scenario> {
         0..4_usize,
         0..5_usize,
         0..3_usize,
+        prop::sample::select(vec![Format::SimpleSigning, Format::Bundle]),
         prop::sample::select(SPELLINGS.to_vec()),
         prop::bool::weighted(0.2),
     )
-        .prop_map(|(repository, image, signer, annotations, spelling, shared)| LeftBehind {
-            repository,
-            image,
-            signer,
-            annotations,
-            spelling,
-            shared_signatures: shared,
+        .prop_map(|(repository, image, signer, annotations, format, spelling, shared)| {
+            LeftBehind {
+                repository,
+                image,
+                signer,
+                annotations,
+                format,
+                spelling,
+                shared_signatures: shared,
+            }
         });
-    (repositories, prop::collection::vec(entry, 1..6), prop::collection::vec(left_behind, 0..8))
-        .prop_map(|(repositories, entries, left_behind)| Scenario {
+    let referrers = prop::sample::select(vec![ReferrersPolicy::Api, ReferrersPolicy::Tag]);
+    let entries = prop::collection::vec(entry, 1..6);
+    (referrers, repositories, entries, prop::collection::vec(left_behind, 0..8)).prop_map(
+        |(referrers, repositories, entries, left_behind)| Scenario {
+            referrers,
             repositories,
             entries,
             left_behind,
-        })
+        },
+    )
 }
 
 pub(crate) struct World {
@@ -194,6 +222,7 @@ pub(crate) fn digests(scenario: &Scenario, store: &MemoryStore) -> Vec<Vec<Diges
 impl World {
     pub(crate) fn new(scenario: &Scenario) -> Self {
         let store = MemoryStore::new();
+        store.set_policies(Policies { referrers: scenario.referrers, ..Policies::default() });
         for (at, count) in scenario.repositories.iter().enumerate() {
             let repository = repository(at);
             store.edit(|contents| {
@@ -309,7 +338,7 @@ fn desired(scenario: &Scenario, digests: &[Vec<Digest>]) -> Desired {
             settings: Arc::new(Settings {
                 sign_with: entry.sign_with.iter().map(|it| signer_name(*it)).collect(),
                 requires: Vec::new(),
-                formats: vec![Format::SimpleSigning],
+                formats: entry.formats.clone(),
                 annotations: Arc::new(annotations(entry.annotations)),
                 recursive: entry.recursive,
                 prune: entry.prune,
@@ -333,7 +362,78 @@ pub(crate) fn leave_behind(store: &MemoryStore, digests: &[Vec<Digest>], left: &
     let at = left.repository % digests.len();
     let digest = &digests[at][left.image % digests[at].len()];
     let place = if left.shared_signatures { shared_signatures() } else { repository(at) };
-    append(store, &place, digest, addition(left, &repository(at).to_string(), digest));
+    leave(store, &place, digest, left, &repository(at).to_string());
+}
+
+/// Leaves a signature in `place`, in the format it has.
+pub(crate) fn leave(
+    store: &MemoryStore,
+    place: &Repository,
+    digest: &Digest,
+    left: &LeftBehind,
+    identity: &str,
+) -> String {
+    match left.format {
+        Format::Bundle => refer(store, place, digest, left),
+        _ => {
+            let addition = addition(left, identity, digest);
+            let text = addition.0.annotations.values().next().unwrap().clone();
+            append(store, place, digest, addition);
+            text
+        }
+    }
+}
+
+/// Adds a bundle as cosign 3 does: by digest, and to the index behind the tag with its mistakes.
+fn refer(store: &MemoryStore, place: &Repository, digest: &Digest, left: &LeftBehind) -> String {
+    let annotations = annotations(left.annotations);
+    let exact = SignStatement { digest, annotations: &annotations }.to_bytes();
+    let statement = match left.spelling {
+        Spelling::Pretty => {
+            let value: serde_json::Value = serde_json::from_slice(&exact).unwrap();
+            serde_json::to_vec_pretty(&value).unwrap()
+        }
+        _ => exact,
+    };
+    let signed = match left.spelling {
+        Spelling::Forged => b"another".to_vec(),
+        _ => statement_signed_bytes(&statement),
+    };
+    let key = key(left.signer);
+    let signature = key.private_key().sign(&signed, Hash::Sha256).unwrap();
+    let key = key.private_key().public_key();
+    let mut bundle =
+        NewBundle { key, certificate: None, statement: &statement, signature: &signature }
+            .to_bytes();
+    if left.spelling == Spelling::Broken {
+        bundle = b"%%%".to_vec();
+    }
+    store.edit(|contents| {
+        let stored = contents.repositories.values().find_map(|it| it.manifests.get(digest)).unwrap();
+        let subject = Descriptor {
+            digest: digest.clone(),
+            ..Descriptor::of(&stored.media_type, &stored.bytes)
+        };
+        let manifest = bundle_referrer(&bundle, &subject, FixedClock.now()).to_bytes();
+        contents.push_blob(place, bundle.clone());
+        contents.push_blob(place, EMPTY_CONFIG.to_vec());
+        let mut entry = Descriptor::of(media_type::OCI_MANIFEST, &manifest);
+        entry.artifact_type = Some("application/vnd.oci.empty.v1+json".to_owned());
+        contents.push_manifest(place, &[], media_type::OCI_MANIFEST, manifest);
+        let tag = Tag::of_referrers(digest);
+        let current = contents.digest(place, &tag.clone().into());
+        let mut index = match current {
+            Some(digest) => Index::parse(&contents.repository(place).manifests[&digest].bytes).unwrap(),
+            None => Index::parse(
+                br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#,
+            )
+            .unwrap(),
+        };
+        index.manifests.retain(|it| it.digest != entry.digest);
+        index.manifests.push(entry);
+        contents.push_manifest(place, &[tag], media_type::OCI_INDEX, index.to_bytes());
+    });
+    signature.to_base64()
 }
 
 pub(crate) fn addition(left: &LeftBehind, identity: &str, digest: &Digest) -> (Addition, Vec<u8>) {
@@ -380,12 +480,13 @@ pub(crate) fn append(
     });
 }
 
-/// The signatures on every carrier: place, payload digest and signature text of each layer, in order.
+/// The signatures on every carrier, then those in every bundle that is listed: place (the tag, or
+/// `bundles of` the subject), payload digest and signature text.
 pub(crate) fn layers(store: &MemoryStore) -> Vec<(String, Digest, String)> {
     let mut found = Vec::new();
     for (repository, contents) in &store.contents().repositories {
         for (tag, digest) in &contents.tags {
-            if !tag.is_of_digest() {
+            if !tag.as_str().ends_with(".sig") {
                 continue;
             }
             let carrier = Carrier::parse(&contents.manifests[digest].bytes).unwrap();
@@ -395,8 +496,42 @@ pub(crate) fn layers(store: &MemoryStore) -> Vec<(String, Digest, String)> {
                 found.push((place, layer.descriptor.digest.clone(), signature.to_owned()));
             }
         }
+        bundles(store, repository, contents, &mut found);
     }
     found
+}
+
+/// Where the bundles of a subject are, in [`layers`].
+pub(crate) fn bundles_of(repository: &Repository, subject: &Digest) -> String {
+    format!("{repository} bundles of {subject}")
+}
+
+fn bundles(
+    store: &MemoryStore,
+    repository: &Repository,
+    contents: &RepositoryContents,
+    found: &mut Vec<(String, Digest, String)>,
+) {
+    for (digest, stored) in &contents.manifests {
+        let Ok(manifest) = Manifest::parse(&stored.bytes) else { continue };
+        let Some(subject) = manifest.subject else { continue };
+        if store.policies().referrers == ReferrersPolicy::Tag {
+            let index = contents.digest(&Tag::of_referrers(&subject.digest).into());
+            let index = index.and_then(|it| Index::parse(&contents.manifests[it].bytes).ok());
+            if !index.is_some_and(|it| it.manifests.iter().any(|it| it.digest == *digest)) {
+                continue;
+            }
+        }
+        let bundle = &contents.blobs[&manifest.layers[0].digest];
+        let place = bundles_of(repository, &subject.digest);
+        match Bundle::parse(bundle) {
+            Ok(bundle) => {
+                let signature = bundle.signature().unwrap().to_base64();
+                found.push((place, Digest::of(&bundle.envelope.payload), signature));
+            }
+            Err(_) => found.push((place, Digest::of(bundle), "%%%".to_owned())),
+        }
+    }
 }
 
 /// Says whether nothing of `plan` would be written and nothing is blocked.

@@ -1,15 +1,16 @@
 //! The diff on worlds made by hand: every mark, every reason, every form of `prune`.
 
+mod bundles;
 mod certificates;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::crypto::PrivateKey;
+use crate::crypto::{Hash, PrivateKey};
 use crate::model::{Annotations, Subject};
 use crate::payload::{Claim, Format, LayerId};
-use crate::plan::{Ability, Evidence, Name, Origin, SignerProfile};
+use crate::plan::{Ability, Evidence, Name, Origin, SignerProfile, signer_warnings};
 
 const NOW: i64 = 1_800_000_000;
 const DAY: i64 = 86_400;
@@ -18,6 +19,7 @@ const DAY: i64 = 86_400;
 struct World {
     target: Target,
     found: Vec<Found>,
+    referrers: SeenReferrers,
     signers: Signers,
     options: DiffOptions,
 }
@@ -48,6 +50,7 @@ fn world() -> World {
         }],
         wants: Vec::new(),
         signers: Vec::new(),
+        identities: Vec::new(),
         requires: Vec::new(),
         prune: Prune::Keep,
         optional: false,
@@ -61,6 +64,7 @@ fn world() -> World {
     World {
         target,
         found: Vec::new(),
+        referrers: SeenReferrers::default(),
         signers: signers.into_iter().collect(),
         options: DiffOptions { now: Timestamp::from_seconds(NOW), cleaning: Cleaning::AsDeclared },
     }
@@ -105,6 +109,7 @@ impl World {
             chain: None,
             evidence: Evidence::default(),
             proven: None,
+            passed_over: None,
         });
         self
     }
@@ -127,7 +132,11 @@ impl World {
 
     fn diff(&self) -> Vec<Change> {
         let carrier = (!self.found.is_empty()).then(|| Digest::of(b"carrier"));
-        let observed = Observed::Read { carrier, found: self.found.clone() };
+        let observed = Observed::Read {
+            carrier,
+            referrers: self.referrers.clone(),
+            found: self.found.clone(),
+        };
         diff(&self.target, &observed, &self.signers, &self.options)
     }
 

@@ -5,7 +5,9 @@ use super::*;
 use crate::crypto::PrivateKey;
 use crate::model::Annotations;
 use crate::payload::LayerId;
-use crate::plan::{Ability, Cleaning, DiffOptions, Field, Prune, SignerProfile, WantOrigin, diff};
+use crate::plan::{
+    Ability, Cleaning, DiffOptions, Field, Prune, SeenReferrers, SignerProfile, WantOrigin, diff,
+};
 
 const IDENTITY: &str = "ghcr.io/acme/api";
 
@@ -30,6 +32,7 @@ fn target(prune: Prune) -> Target {
         names: Vec::new(),
         wants: vec![want],
         signers: vec![name("release")],
+        identities: Vec::new(),
         requires: Vec::new(),
         prune,
         optional: false,
@@ -84,12 +87,17 @@ fn found(position: usize, verdict: Verdict, value: &str) -> Found {
         chain: None,
         evidence: Evidence::default(),
         proven: None,
+        passed_over: None,
     }
 }
 
 fn explained(prune: Prune, found: Vec<Found>, signers: &Signers) -> Explanation {
     let target = target(prune);
-    let observed = Observed::Read { carrier: Some(Digest::of(b"carrier")), found };
+    let observed = Observed::Read {
+        carrier: Some(Digest::of(b"carrier")),
+        referrers: SeenReferrers::default(),
+        found,
+    };
     let options = DiffOptions { now: Timestamp::from_seconds(0), cleaning: Cleaning::AsDeclared };
     let changes = diff(&target, &observed, signers, &options);
     explain(&target, &observed, signers, &changes, options.now)

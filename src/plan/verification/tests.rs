@@ -43,6 +43,7 @@ fn found(certificate: Option<Certificate>) -> Found {
         chain: None,
         evidence: Evidence::default(),
         proven: None,
+        passed_over: None,
     }
 }
 
@@ -63,6 +64,7 @@ fn plan(changes: Vec<Change>) -> Plan {
         names: Vec::new(),
         wants: Vec::new(),
         signers: Vec::new(),
+        identities: Vec::new(),
         requires: Vec::new(),
         prune: Prune::Keep,
         optional: false,
@@ -73,7 +75,12 @@ fn plan(changes: Vec<Change>) -> Plan {
         immutable_tags: false,
         incomplete: false,
     };
-    let target = TargetPlan { target: Arc::new(target), carrier: None, changes };
+    let target = TargetPlan {
+        target: Arc::new(target),
+        carrier: None,
+        referrers: Default::default(),
+        changes,
+    };
     Plan { targets: vec![target], ..Plan::default() }
 }
 

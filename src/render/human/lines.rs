@@ -83,6 +83,14 @@ pub(super) fn of_change(change: &Change, repository: &Repository) -> Line {
             );
             line(moved.tag.to_string(), format!("{now}; the declared digest is what is signed"))
         }
+        Change::Repair { faults } => {
+            let mut line = line(
+                "(the list of referrers)".to_owned(),
+                "mend what other tools wrote".to_owned(),
+            );
+            line.notes = faults.iter().map(|it| Note::Text(it.to_string())).collect();
+            line
+        }
         Change::Resign { want, differences, .. } => {
             let mut line = line(whose(), format!("sign again{}", says(want, repository)));
             line.notes = differences.iter().cloned().map(Note::Field).collect();
@@ -107,7 +115,7 @@ fn format(change: &Change) -> &'static str {
 /// What a payload says besides the digest, where that is not what everybody expects.
 fn says(want: &Want, repository: &Repository) -> String {
     let mut text = String::new();
-    if *want.identity != *repository.to_string() {
+    if !want.identity.is_empty() && *want.identity != *repository.to_string() {
         text = format!(" as {}", want.identity);
     }
     if !want.annotations.is_empty() {

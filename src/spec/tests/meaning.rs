@@ -191,11 +191,6 @@ fn the_same_image_twice_is_an_error_only_with_the_same_settings() {
 #[test]
 fn what_comes_later_is_refused_with_a_code() {
     table(&[
-        ("formats = [\"bundle\"]\n[[images]]\nreference = \"a:1\"", &["not_yet 1"]),
-        (
-            "[[images]]\nreference = \"a:1\"\nformats = [\"bundle\", \"simple-signing\"]",
-            &["not_yet 3"],
-        ),
         ("[sigstore]\n[[images]]\nreference = \"a:1\"", &["not_yet 1"]),
         (
             "[[images]]\nreference = \"a:1\"\nsign_with = [\"x\"]\n[signers.x]\nkey = \"cosign.key\"",

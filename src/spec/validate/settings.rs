@@ -7,7 +7,6 @@ use crate::model::{Annotations, Repository, SignerName};
 use crate::payload::Format;
 use crate::plan::{Prune, Settings};
 use crate::spec::code::Code;
-use crate::spec::not_yet;
 use crate::spec::problem::{Problem, Problems};
 use crate::spec::section::{Section, Text};
 use crate::spec::validate::Context;
@@ -159,9 +158,6 @@ fn formats(section: &Section, problems: &mut Problems) -> Option<Vec<Format>> {
         problems.add(problem.label("an empty list").help("write: formats = [\"simple-signing\"]"));
     }
     refuse_repeated(texts, problems);
-    for text in texts.iter().filter(|it| it.value() == Format::Bundle.name()) {
-        not_yet::bundle_format(text, problems);
-    }
     let known = [Format::SimpleSigning, Format::Bundle].into_iter();
     Some(known.filter(|it| texts.iter().any(|text| text.value() == it.name())).collect())
 }

@@ -103,10 +103,15 @@ impl LayoutIndex {
         })
     }
 
-    /// Adds a manifest without a tag.
-    pub(super) fn add(&mut self, manifest: &Descriptor) {
+    /// Adds a manifest without a tag. What it refers to is an image to cosign.
+    pub(super) fn add(&mut self, manifest: &Descriptor, subject: Option<&Digest>) {
         self.entries.push(new_entry(manifest, None));
         self.mark_kinds();
+        for entry in &mut self.entries {
+            if kind(entry).is_none() && subject.is_some() && digest(entry).as_ref() == subject {
+                mark_image(entry);
+            }
+        }
     }
 
     /// Lets `tag` name `manifest`, and nothing else be called so.
@@ -176,8 +181,7 @@ impl LayoutIndex {
             } else if has_image {
                 annotate(entry, KIND, KIND_SIGNATURES);
             } else if digest(entry).is_some_and(|digest| signed.contains(&digest)) {
-                let is_index = media_type::is_index(media_type(entry));
-                annotate(entry, KIND, if is_index { KIND_INDEX } else { KIND_IMAGE });
+                mark_image(entry);
             }
         }
     }
@@ -206,6 +210,11 @@ fn name(entry: &Value) -> Option<&str> {
 
 fn kind(entry: &Value) -> Option<&str> {
     entry.get("annotations")?.get(KIND)?.as_str()
+}
+
+fn mark_image(entry: &mut Value) {
+    let is_index = media_type::is_index(media_type(entry));
+    annotate(entry, KIND, if is_index { KIND_INDEX } else { KIND_IMAGE });
 }
 
 fn remove_kind(entry: &mut Value) {
@@ -337,7 +346,7 @@ mod tests {
         assert!(index.tags().is_empty());
         let before = index.clone();
         index.set(&tag("2"), &Descriptor::of("m", b"2"));
-        index.add(&Descriptor::of("m", b"3"));
+        index.add(&Descriptor::of("m", b"3"), None);
         index.set(&tag("2"), &Descriptor::of("m", b"4"));
         assert_eq!(index.entries.len(), 5);
         index.remove(&Digest::of(b"3"));

@@ -2,22 +2,23 @@
 
 mod folder;
 mod index;
+mod shape;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use serde::Deserialize;
 
-use crate::model::{
-    Descriptor, Digest, Index, LayoutPath, Locator, Manifest, ManifestError, Repository, Tag,
-    media_type,
-};
+use crate::model::{Descriptor, Digest, Index, LayoutPath, Locator, Repository, Tag, media_type};
 use crate::store::place::place;
-use crate::store::{Expected, Fetched, ReadStore, Store, StoreError, StoreErrorKind};
+use crate::store::referrers::entry_of;
+use crate::store::{
+    Expected, Fetched, Listed, ReadStore, Referrers, Store, StoreError, StoreErrorKind,
+};
 use folder::{Fault, Folder};
 use index::LayoutIndex;
+use shape::{Source, media_type_of, parts, subject_of};
 
 /// What every registry takes, and most take no more.
 ///
@@ -124,6 +125,20 @@ impl ReadStore for LayoutStore {
         run("list the tags of", repository, target, |folder| Ok(Arc::new(folder.index()?.tags())))
             .await
     }
+
+    async fn referrers(
+        &self,
+        repository: &Repository,
+        subject: &Digest,
+    ) -> Result<Referrers, StoreError> {
+        let (target, subject) = (format!("{repository}@{subject}"), subject.clone());
+        run("list the referrers of", repository, target, move |folder| match folder.index() {
+            Ok(index) => Ok(Referrers::of_store(referrers(folder, &index, &subject)?)),
+            Err(fault) if fault.kind.is_absent() => Ok(Referrers::default()),
+            Err(fault) => Err(fault),
+        })
+        .await
+    }
 }
 
 #[async_trait]
@@ -157,6 +172,17 @@ impl Store for LayoutStore {
             expected: expected.clone(),
         };
         run("write", repository, place(repository, locator), move |folder| new.write(folder)).await
+    }
+
+    async fn put_referrer(
+        &self,
+        repository: &Repository,
+        media_type: &str,
+        content: Bytes,
+    ) -> Result<Listed, StoreError> {
+        let locator = Locator::Digest(Digest::of(&content));
+        self.put_manifest(repository, &locator, media_type, content, &Expected::Anything).await?;
+        Ok(Listed::Said)
     }
 
     async fn delete_manifest(
@@ -236,34 +262,23 @@ fn fetch(folder: Folder<'_>, index: &LayoutIndex, locator: &Locator) -> Result<F
     Ok(Fetched { version: Some(descriptor.digest.to_string()), descriptor, bytes })
 }
 
-/// How the media type of a manifest is known.
-enum Source {
-    /// It says so itself.
-    Member,
-    /// It looks like one.
-    Shape,
-}
-
-/// The media type of a manifest by its content; `None` where it is none.
-fn media_type_of(bytes: &[u8]) -> Option<(Source, String)> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Said {
-        schema_version: u32,
-        media_type: Option<String>,
+/// The entries of `index.json` whose manifests have `subject` as theirs.
+///
+/// Source: OCI image-spec 1.1, image-layout.md; oras-go reads them so.
+fn referrers(
+    folder: Folder<'_>,
+    index: &LayoutIndex,
+    subject: &Digest,
+) -> Result<Vec<Descriptor>, Fault> {
+    let mut found = Vec::new();
+    for entry in index.entries().filter(|it| !media_type::is_index(&it.media_type)) {
+        // An entry without its blob is told where it is asked for.
+        let Some(bytes) = folder.blob(&entry.digest, MAX_MANIFEST)? else { continue };
+        let descriptor =
+            Descriptor { digest: entry.digest, ..Descriptor::of(media_type::OCI_MANIFEST, &bytes) };
+        found.extend(entry_of(descriptor, &bytes, subject));
     }
-    let said: Said = serde_json::from_slice(bytes).ok()?;
-    if let (2, Some(media_type)) = (said.schema_version, said.media_type) {
-        return Some((Source::Member, media_type));
-    }
-    let looks_like = if Manifest::parse(bytes).is_ok() {
-        media_type::OCI_MANIFEST
-    } else if Index::parse(bytes).is_ok() {
-        media_type::OCI_INDEX
-    } else {
-        return None;
-    };
-    Some((Source::Shape, looks_like.to_owned()))
+    Ok(found)
 }
 
 /// A manifest on its way into a layout.
@@ -299,7 +314,7 @@ impl NewManifest {
         match &self.locator {
             Locator::Tag(tag) => after.set(tag, &descriptor),
             Locator::Digest(_) if is_named(folder, &before, &digest) => {}
-            Locator::Digest(_) => after.add(&descriptor),
+            Locator::Digest(_) => after.add(&descriptor, subject_of(&self.content).as_ref()),
         }
         if after != before {
             folder.write_index(&lock, &after)?;
@@ -343,16 +358,6 @@ impl NewManifest {
             None => Ok(()),
         }
     }
-}
-
-/// What a manifest or an index names.
-fn parts(media_type: &str, content: &[u8]) -> Result<Vec<Descriptor>, ManifestError> {
-    if media_type::is_index(media_type) {
-        return Ok(Index::parse(content)?.manifests);
-    }
-    let Manifest { config, mut layers, .. } = Manifest::parse(content)?;
-    layers.push(config);
-    Ok(layers)
 }
 
 /// Takes a manifest's entries away, and then its blob where nothing names it.

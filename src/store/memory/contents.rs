@@ -221,3 +221,31 @@ fn read_platform(text: &str) -> Option<Platform> {
         extra: Map::new(),
     })
 }
+
+/// Says why `content` is no manifest, or what it names that `contents` does not have.
+pub(super) fn missing_part(
+    contents: Option<&RepositoryContents>,
+    media_type: &str,
+    content: &[u8],
+) -> Option<String> {
+    let (what, digests): (_, Vec<Digest>) = if media_type::is_index(media_type) {
+        match Index::parse(content) {
+            Ok(index) => ("manifest", index.manifests.into_iter().map(|it| it.digest).collect()),
+            Err(error) => return Some(error.to_string()),
+        }
+    } else {
+        match Manifest::parse(content) {
+            Ok(Manifest { layers, config, .. }) => {
+                let layers = layers.into_iter().map(|it| it.digest);
+                ("blob", layers.chain([config.digest]).collect())
+            }
+            Err(error) => return Some(error.to_string()),
+        }
+    };
+    let has = |digest: &Digest| {
+        contents
+            .is_some_and(|it| it.manifests.contains_key(digest) || it.blobs.contains_key(digest))
+    };
+    let missing = digests.into_iter().find(|digest| !has(digest))?;
+    Some(format!("the {what} {missing} is not there"))
+}

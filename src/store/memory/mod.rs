@@ -14,10 +14,14 @@ use bytes::Bytes;
 
 pub use contents::{Contents, RepositoryContents, StoredManifest};
 pub use operation::{Counts, Operation, Read, Write};
-pub use policy::{DeletePolicy, Policies, TagPolicy, VersionPolicy};
+pub use policy::{DeletePolicy, Policies, ReferrersPolicy, TagPolicy, VersionPolicy};
 
-use crate::model::{Descriptor, Digest, Index, Locator, Manifest, Repository, Tag, media_type};
-use crate::store::{Expected, Fetched, ReadStore, Store, StoreError, StoreErrorKind};
+use crate::model::{Descriptor, Digest, Locator, Repository, Tag};
+use crate::store::referrers::entry_of;
+use crate::store::{
+    Expected, Fetched, Listed, ReadStore, Referrers, Store, StoreError, StoreErrorKind,
+};
+use contents::missing_part;
 use fault::Faults;
 
 /// A store in memory that holds any [`Repository`], layouts too.
@@ -102,11 +106,6 @@ impl MemoryStore {
         let mut state = self.state();
         state.counts = Counts::default();
         state.writes.clear();
-    }
-
-    /// Sets how writes are treated from now on.
-    pub fn set_policies(&self, policies: Policies) {
-        self.state().policies = policies;
     }
 
     /// Runs one operation: the hook, the faults, then `act` at one moment.
@@ -195,6 +194,19 @@ impl State {
         Ok(Fetched { descriptor, bytes: stored.bytes.clone(), version })
     }
 
+    /// What the referrers API answers.
+    fn referrers(&self, repository: &Repository, subject: &Digest) -> Vec<Descriptor> {
+        let manifests = self.contents.repositories.get(repository).map(|it| it.manifests.iter());
+        let manifests = manifests.into_iter().flatten().filter_map(|(digest, stored)| {
+            let descriptor = Descriptor {
+                digest: digest.clone(),
+                ..Descriptor::of(&stored.media_type, &stored.bytes)
+            };
+            entry_of(descriptor, &stored.bytes, subject)
+        });
+        manifests.collect()
+    }
+
     fn check_expected(
         &self,
         repository: &Repository,
@@ -212,34 +224,6 @@ impl State {
         };
         if fits { Ok(()) } else { Err(StoreErrorKind::Precondition.into()) }
     }
-}
-
-/// Says why `content` is no manifest, or what it names that `contents` does not have.
-fn missing_part(
-    contents: Option<&RepositoryContents>,
-    media_type: &str,
-    content: &[u8],
-) -> Option<String> {
-    let (what, digests): (_, Vec<Digest>) = if media_type::is_index(media_type) {
-        match Index::parse(content) {
-            Ok(index) => ("manifest", index.manifests.into_iter().map(|it| it.digest).collect()),
-            Err(error) => return Some(error.to_string()),
-        }
-    } else {
-        match Manifest::parse(content) {
-            Ok(Manifest { layers, config, .. }) => {
-                let layers = layers.into_iter().map(|it| it.digest);
-                ("blob", layers.chain([config.digest]).collect())
-            }
-            Err(error) => return Some(error.to_string()),
-        }
-    };
-    let has = |digest: &Digest| {
-        contents
-            .is_some_and(|it| it.manifests.contains_key(digest) || it.blobs.contains_key(digest))
-    };
-    let missing = digests.into_iter().find(|digest| !has(digest))?;
-    Some(format!("the {what} {missing} is not there"))
 }
 
 #[async_trait]
@@ -288,6 +272,30 @@ impl ReadStore for MemoryStore {
             Ok(Arc::new(state.repository(repository)?.tags.keys().cloned().collect()))
         };
         self.run(Operation::Read(read), act).await
+    }
+
+    async fn referrers(
+        &self,
+        repository: &Repository,
+        subject: &Digest,
+    ) -> Result<Referrers, StoreError> {
+        let read = Read::Referrers { repository: repository.clone(), subject: subject.clone() };
+        let tag = Tag::of_referrers(subject);
+        let act = |state: &mut State| match state.policies.referrers {
+            ReferrersPolicy::Api => Ok(Ok(state.referrers(repository, subject))),
+            ReferrersPolicy::Tag => match state.manifest(repository, &tag.clone().into()) {
+                Err(refusal) if !refusal.kind.is_absent() => Err(refusal),
+                found => Ok(Err(found.ok())),
+            },
+        };
+        match self.run(Operation::Read(read), act).await? {
+            Ok(entries) => Ok(Referrers::of_store(entries)),
+            Err(found) => {
+                let target = || format!("{repository}:{tag}");
+                let absent = || StoreError::new("read", target(), StoreErrorKind::NotFound);
+                Referrers::of_tag(subject, target, found.ok_or_else(absent))
+            }
+        }
     }
 }
 
@@ -343,6 +351,20 @@ impl Store for MemoryStore {
             Ok(digest)
         };
         self.run(Operation::Write(write), act).await
+    }
+
+    async fn put_referrer(
+        &self,
+        repository: &Repository,
+        media_type: &str,
+        content: Bytes,
+    ) -> Result<Listed, StoreError> {
+        let locator = Locator::Digest(Digest::of(&content));
+        self.put_manifest(repository, &locator, media_type, content, &Expected::Anything).await?;
+        Ok(match self.state().policies.referrers {
+            ReferrersPolicy::Api => Listed::Said,
+            ReferrersPolicy::Tag => Listed::Unsaid,
+        })
     }
 
     async fn delete_manifest(

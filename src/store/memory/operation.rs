@@ -31,6 +31,13 @@ pub enum Read {
         /// Which one.
         locator: Locator,
     },
+    /// Referrers are listed.
+    Referrers {
+        /// Where.
+        repository: Repository,
+        /// Of what.
+        subject: Digest,
+    },
     /// A tag or digest is resolved.
     Resolve {
         /// Where.
@@ -92,6 +99,7 @@ impl Operation {
         match self {
             Self::Read(Read::Blob { .. } | Read::Manifest { .. }) => "read",
             Self::Read(Read::Resolve { .. }) => "resolve",
+            Self::Read(Read::Referrers { .. }) => "list the referrers of",
             Self::Read(Read::Tags { .. }) => "list the tags of",
             Self::Write(Write::Blob { .. } | Write::Manifest { .. }) => "write",
             Self::Write(Write::Deletion { .. }) => "delete",
@@ -107,7 +115,9 @@ impl Operation {
             | Self::Write(Write::Manifest { repository, locator, .. }) => {
                 place(repository, locator)
             }
-            Self::Read(Read::Blob { repository, digest })
+            Self::Read(
+                Read::Blob { repository, digest } | Read::Referrers { repository, subject: digest },
+            )
             | Self::Write(
                 Write::Blob { repository, digest } | Write::Deletion { repository, digest },
             ) => {
@@ -130,6 +140,7 @@ impl Read {
         match self {
             Self::Blob { repository, .. }
             | Self::Manifest { repository, .. }
+            | Self::Referrers { repository, .. }
             | Self::Resolve { repository, .. }
             | Self::Tags { repository } => repository,
         }
@@ -154,6 +165,8 @@ pub struct Counts {
     pub blobs: u64,
     /// Manifests read.
     pub manifests: u64,
+    /// Lists of referrers.
+    pub referrers: u64,
     /// Tags and digests resolved.
     pub resolves: u64,
     /// Lists of tags.
@@ -169,7 +182,7 @@ pub struct Counts {
 impl Counts {
     /// All requests that change nothing.
     pub fn reads(&self) -> u64 {
-        self.blobs + self.manifests + self.resolves + self.tag_lists
+        self.blobs + self.manifests + self.referrers + self.resolves + self.tag_lists
     }
 
     /// All requests that may change something.
@@ -181,6 +194,7 @@ impl Counts {
         let counter = match operation {
             Operation::Read(Read::Blob { .. }) => &mut self.blobs,
             Operation::Read(Read::Manifest { .. }) => &mut self.manifests,
+            Operation::Read(Read::Referrers { .. }) => &mut self.referrers,
             Operation::Read(Read::Resolve { .. }) => &mut self.resolves,
             Operation::Read(Read::Tags { .. }) => &mut self.tag_lists,
             Operation::Write(Write::Blob { .. }) => &mut self.blob_writes,

@@ -3,6 +3,7 @@ use super::*;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::model::media_type::OCI_MANIFEST;
+use crate::model::{Index, Manifest};
 use crate::store::conformance;
 
 fn repository() -> Repository {

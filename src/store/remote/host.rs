@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Client, Method, Response, StatusCode};
+use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep};
 use url::Url;
 
@@ -19,6 +20,7 @@ use crate::store::remote::count::{Counted, Counts};
 use crate::store::remote::failure::{self, Failure, Purpose};
 use crate::store::remote::limit::{Limiter, Load, Outage, Refusal};
 use crate::store::remote::options::{RegistryRule, RemoteOptions, RetryPolicy};
+use crate::store::remote::referrers::Support;
 use crate::store::remote::{authority, client, retry};
 
 /// Answers that are no success are read up to here, in bytes.
@@ -40,6 +42,8 @@ pub(super) struct Host {
     pub(super) no_single_post: AtomicBool,
     /// It names the versions of manifests, so it may check them.
     pub(super) has_etags: AtomicBool,
+    /// Whether it has the referrers API, once that is known.
+    pub(super) referrers: OnceCell<Support>,
 }
 
 /// One request, which may be sent more than once.
@@ -100,6 +104,7 @@ impl Host {
             auth: Auth::default(),
             no_single_post: AtomicBool::new(false),
             has_etags: AtomicBool::new(false),
+            referrers: OnceCell::new(),
         })
     }
 

@@ -1,7 +1,7 @@
 //! Registries: the conversation of OCI distribution 1.1 over one pool of connections for each host.
 //!
-//! Read from the top: a [`RemoteStore`] turns each method into a call of [`content`], [`tags`] or
-//! [`upload`]; `session` gives it a token and follows redirects; `host` sends it, waits and tries again.
+//! Read from the top: a [`RemoteStore`] turns each method into a call of [`content`], [`referrers`],
+//! [`tags`] or [`upload`]; `session` gives it a token and follows redirects; `host` sends it, waits and tries again.
 
 mod answer;
 mod auth;
@@ -17,6 +17,7 @@ mod helper;
 mod host;
 mod limit;
 mod options;
+mod referrers;
 mod retry;
 mod session;
 mod tags;
@@ -43,7 +44,9 @@ use crate::store::remote::count::Counts;
 use crate::store::remote::credentials::CredentialSource;
 use crate::store::remote::failure::Failure;
 use crate::store::remote::host::Host;
-use crate::store::{Expected, Fetched, Mounted, ReadStore, Store, StoreError, StoreErrorKind};
+use crate::store::{
+    Expected, Fetched, Listed, Mounted, ReadStore, Referrers, Store, StoreError, StoreErrorKind,
+};
 
 /// Images in registries.
 ///
@@ -123,6 +126,32 @@ impl ReadStore for RemoteStore {
         content::blob(&self.shared, at.remote()?, descriptor).await.map_err(|it| at.error(it))
     }
 
+    async fn referrers(
+        &self,
+        repository: &Repository,
+        subject: &Digest,
+    ) -> Result<Referrers, StoreError> {
+        let locator = Locator::Digest(subject.clone());
+        let at = At("list the referrers of", repository, Some(&locator));
+        let listed = referrers::list(&self.shared, at.remote()?, subject).await;
+        if let Some(entries) = listed.map_err(|it| at.error(it))? {
+            return Ok(Referrers::of_store(entries));
+        }
+        let tag = Tag::of_referrers(subject);
+        let mut found = self.manifest(repository, &tag.clone().into()).await;
+        let is_refused = |error: &StoreError| {
+            matches!(error.kind, StoreErrorKind::Forbidden | StoreErrorKind::Unauthorized)
+        };
+        // Artifactory refuses tags that do not exist; what is not in the list does not.
+        if let Err(error) = &mut found
+            && is_refused(error)
+            && self.tags(repository).await.is_ok_and(|tags| !tags.contains(&tag))
+        {
+            error.kind = StoreErrorKind::NotFound;
+        }
+        Referrers::of_tag(subject, || format!("{repository}:{tag}"), found)
+    }
+
     async fn tags(&self, repository: &Repository) -> Result<Arc<BTreeSet<Tag>>, StoreError> {
         let at = At("list the tags of", repository, None);
         let remote = at.remote()?;
@@ -180,6 +209,18 @@ impl Store for RemoteStore {
         result.map_err(|it| at.error(it))
     }
 
+    async fn put_referrer(
+        &self,
+        repository: &Repository,
+        media_type: &str,
+        content: Bytes,
+    ) -> Result<Listed, StoreError> {
+        let at = At("write a referrer to", repository, None);
+        upload::referrer(&self.shared, at.remote()?, media_type, content)
+            .await
+            .map_err(|it| at.error(it))
+    }
+
     async fn delete_manifest(
         &self,
         repository: &Repository,
@@ -187,7 +228,13 @@ impl Store for RemoteStore {
     ) -> Result<(), StoreError> {
         let locator = Locator::Digest(digest.clone());
         let at = At("delete", repository, Some(&locator));
-        upload::delete(&self.shared, at.remote()?, digest).await.map_err(|it| at.error(it))
+        upload::delete(&self.shared, at.remote()?, &locator).await.map_err(|it| at.error(it))
+    }
+
+    async fn delete_tag(&self, repository: &Repository, tag: &Tag) -> Result<(), StoreError> {
+        let locator = Locator::Tag(tag.clone());
+        let at = At("delete", repository, Some(&locator));
+        upload::delete(&self.shared, at.remote()?, &locator).await.map_err(|it| at.error(it))
     }
 }
 

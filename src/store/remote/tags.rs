@@ -105,7 +105,7 @@ fn first_page(
 /// The target of `Link` with `rel="next"`.
 ///
 /// Source: RFC 8288 §3.
-fn next_page(headers: &HeaderMap) -> Option<String> {
+pub(super) fn next_page(headers: &HeaderMap) -> Option<String> {
     let values = headers.get_all(LINK).iter().filter_map(|it| it.to_str().ok());
     values.flat_map(links).find(|(_, is_next)| *is_next).map(|(target, _)| target)
 }

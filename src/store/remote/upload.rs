@@ -16,7 +16,7 @@ use crate::store::remote::failure::{self, Failure, Purpose};
 use crate::store::remote::host::Request;
 use crate::store::remote::session::{Call, Redirects, call, target};
 use crate::store::remote::{Shared, content};
-use crate::store::{Expected, Mounted, StoreErrorKind};
+use crate::store::{Expected, Listed, Mounted, StoreErrorKind};
 
 /// Answers to writes have next to no body.
 const LARGEST_ANSWER: u64 = 1 << 20;
@@ -108,6 +108,21 @@ pub(super) async fn manifest(
     expected: &Expected,
 ) -> Result<Digest, Failure> {
     let digest = match locator {
+        Locator::Digest(digest) => digest.clone(),
+        Locator::Tag(_) => Digest::of(&content),
+    };
+    put(shared, repository, locator, media_type, content, expected).await.map(|_| digest)
+}
+
+async fn put(
+    shared: &Shared,
+    repository: &RemoteRepository,
+    locator: &Locator,
+    media_type: &str,
+    content: Bytes,
+    expected: &Expected,
+) -> Result<Answer, Failure> {
+    let digest = match locator {
         Locator::Digest(digest) if !digest.matches(&content) => {
             return Err(Failure::new(
                 StoreErrorKind::WrongDigest,
@@ -146,16 +161,32 @@ pub(super) async fn manifest(
         return Err(refusal(&answer, purpose));
     }
     content::check_named_digest(&answer, &digest)?;
-    Ok(digest)
+    Ok(answer)
 }
 
-/// Deletes a manifest with every tag that names it: one request. Absent is done.
+/// Writes a manifest that has a subject, by digest: one request. Says whether the registry listed it.
+///
+/// Source: OCI distribution-spec 1.1, "Pushing Manifests with Subject": `OCI-Subject`.
+pub(super) async fn referrer(
+    shared: &Shared,
+    repository: &RemoteRepository,
+    media_type: &str,
+    content: Bytes,
+) -> Result<Listed, Failure> {
+    let locator = Locator::Digest(Digest::of(&content));
+    let anything = Expected::Anything;
+    let answer = put(shared, repository, &locator, media_type, content, &anything).await?;
+    let is_listed = answer.headers.contains_key("oci-subject");
+    Ok(if is_listed { Listed::Said } else { Listed::Unsaid })
+}
+
+/// Deletes a manifest with every tag that names it, or a tag: one request. Absent is done.
 pub(super) async fn delete(
     shared: &Shared,
     repository: &RemoteRepository,
-    digest: &Digest,
+    locator: &Locator,
 ) -> Result<(), Failure> {
-    let url = shared.url(repository, &format!("manifests/{digest}"))?;
+    let url = shared.url(repository, &format!("manifests/{locator}"))?;
     let request = Request::new(Method::DELETE, url, LARGEST_ANSWER);
     let redirects = Redirects::SameOrigin;
     let answer =

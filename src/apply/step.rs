@@ -1,0 +1,95 @@
+//! One change on its way: prepared, done, or failed.
+
+use crate::apply::bundles::PreparedReferrer;
+use crate::apply::prepare::Prepared;
+use crate::apply::result_without_write;
+use crate::model::Digest;
+use crate::payload::{Carrier, Format, LayerId};
+use crate::plan::{Change, Failure};
+use crate::report::Done;
+
+/// A change of the plan with what came of its preparation.
+pub(super) struct Step {
+    pub(super) change: Change,
+    /// What tells the change from others of the same subject, across plans.
+    pub(super) id: StepId,
+    /// The layer that is to be written.
+    pub(super) prepared: Option<Result<Prepared, Failure>>,
+    /// The referrer that is to be written.
+    pub(super) referrer: Option<PreparedReferrer>,
+    pub(super) result: Option<Result<Done, Failure>>,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum StepId {
+    Clean(LayerId),
+    None,
+    Repair,
+    Write { signer: String, payload: Digest },
+}
+
+impl StepId {
+    pub(super) fn of(change: &Change) -> Self {
+        match change {
+            Change::Repair { .. } => Self::Repair,
+            Change::Clean { found, .. } => Self::Clean(found.id.clone()),
+            Change::Attach { want, .. } | Change::Resign { want, .. } | Change::Sign { want } => {
+                Self::Write { signer: want.signer.to_string(), payload: want.payload.clone() }
+            }
+            _ => Self::None,
+        }
+    }
+}
+
+impl Step {
+    pub(super) fn new(change: Change) -> Self {
+        Self {
+            id: StepId::of(&change),
+            prepared: None,
+            referrer: None,
+            result: (!change.action().writes()).then(|| result_without_write(&change)),
+            change,
+        }
+    }
+
+    /// Says whether it is done among the referrers.
+    pub(super) fn is_about_referrers(&self) -> bool {
+        match &self.change {
+            Change::Repair { .. } => true,
+            change => {
+                let format = change.want().map(|it| it.format);
+                format.or(change.found().map(|it| it.format)) == Some(Format::Bundle)
+            }
+        }
+    }
+
+    /// How a change ended that is no longer needed: by this run, or by somebody else.
+    pub(super) fn fallen_away(&self, carrier: &Carrier) -> Done {
+        if self.is_in(carrier) { Done::Written } else { Done::AlreadyDone }
+    }
+
+    /// Says whether this very signature is there.
+    pub(super) fn is_in(&self, carrier: &Carrier) -> bool {
+        let Some(Ok(prepared)) = &self.prepared else { return false };
+        carrier.layers().any(|layer| {
+            layer.descriptor.digest == prepared.addition.payload.digest
+                && layer.descriptor.annotations.as_ref() == Some(&prepared.addition.annotations)
+        })
+    }
+}
+
+/// What failed first.
+pub(super) fn first_failure(steps: &[Step]) -> Option<Failure> {
+    steps.iter().find_map(|step| step.result.as_ref()?.as_ref().err().cloned())
+}
+
+/// Nothing is removed from a subject of which something could not be put in place.
+pub(super) fn hold_removals(steps: &mut [Step], failed: Option<Failure>) {
+    let Some(reason) = failed else { return };
+    for step in steps.iter_mut() {
+        if step.result.is_none() && matches!(step.change, Change::Clean { .. }) {
+            let message = format!("not removed, because not all is in place: {}", reason.message);
+            step.result = Some(Err(Failure { message, ..reason.clone() }));
+        }
+    }
+}

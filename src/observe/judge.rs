@@ -1,0 +1,137 @@
+//! Whose a signature is, and what it says: the judgement on everything that was read. Pure.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::crypto::{Certificate, Chain, PublicKey, SignatureBytes};
+use crate::model::{Digest, SignerName};
+use crate::payload::{CarrierLayer, Claim, Format, annotation};
+use crate::plan::{
+    Evidence, Failure, Found, Prune, SignerKey, SignerState, Signers, Target, Verdict, WantOrigin,
+};
+
+/// Judges the signatures of one target.
+pub(super) struct Judge<'a> {
+    pub(super) target: &'a Target,
+    signers: &'a Signers,
+    /// The payloads that are wanted: they need no download.
+    wanted: BTreeMap<&'a Digest, Vec<u8>>,
+}
+
+impl<'a> Judge<'a> {
+    pub(super) fn new(target: &'a Target, signers: &'a Signers) -> Self {
+        let wanted = target
+            .wants
+            .iter()
+            .filter(|want| want.format == Format::SimpleSigning)
+            .map(|want| (&want.payload, want.payload_bytes(&target.subject.digest)));
+        Self { target, signers, wanted: wanted.collect() }
+    }
+
+    /// What the manifest alone tells of a layer.
+    pub(super) fn at_sight(&self, layer: &CarrierLayer<'_>) -> Found {
+        let descriptor = layer.descriptor;
+        let mut found = Found {
+            format: Format::SimpleSigning,
+            position: layer.position,
+            id: layer.id(),
+            verdict: Verdict::Unexamined,
+            claim: None,
+            certificate: descriptor
+                .annotation(annotation::CERTIFICATE)
+                .and_then(|pem| Certificate::from_pem(pem).ok()),
+            chain: descriptor
+                .annotation(annotation::CHAIN)
+                .and_then(|pem| Chain::from_pem(pem).ok()),
+            evidence: Evidence {
+                log_entry: descriptor.annotation(annotation::BUNDLE).is_some(),
+                timestamp: descriptor.annotation(annotation::TIMESTAMP).is_some(),
+            },
+            proven: None,
+            passed_over: None,
+        };
+        if let Some(payload) = self.wanted.get(&descriptor.digest) {
+            self.judge(&mut found, layer, payload);
+        }
+        found
+    }
+
+    pub(super) fn with_payload(
+        &self,
+        found: &mut Found,
+        layer: &CarrierLayer<'_>,
+        payload: Result<Vec<u8>, Failure>,
+    ) {
+        match payload {
+            Ok(payload) => self.judge(found, layer, &payload),
+            Err(reason) => found.verdict = Verdict::Unreadable(reason),
+        }
+    }
+
+    fn judge(&self, found: &mut Found, layer: &CarrierLayer<'_>, payload: &[u8]) {
+        found.claim = Claim::parse(payload).ok().map(Arc::new);
+        found.verdict = layer
+            .signature()
+            .and_then(|signature| self.signer_of(payload, &signature))
+            .unwrap_or(Verdict::Stranger);
+    }
+
+    /// Whose signature over `payload` it is: the image's own signers are tried first.
+    pub(super) fn signer_of(&self, payload: &[u8], signature: &SignatureBytes) -> Option<Verdict> {
+        if let Some(verdict) = self.given(payload, signature) {
+            return Some(verdict);
+        }
+        let own =
+            self.target.signers.iter().filter_map(|name| Some((name, self.signers.get(name)?)));
+        let others = self.signers.iter().filter(|(name, _)| !self.target.signers.contains(name));
+        own.chain(others).find_map(|(name, state)| verdict(name, state, payload, signature))
+    }
+
+    /// A signature without a key to check it with: the very one that is to be attached is there.
+    fn given(&self, payload: &[u8], signature: &SignatureBytes) -> Option<Verdict> {
+        self.target.wants.iter().find_map(|want| {
+            let state = self.signers.get(&want.signer)?;
+            let WantOrigin::Attach(attachment) = &want.origin else { return None };
+            let same = attachment.payload == payload && attachment.signature == *signature;
+            let unchecked = matches!(state.key, SignerKey::Unchecked);
+            let (signer, hash) = (want.signer.clone(), state.profile.hash);
+            (same && unchecked).then_some(Verdict::Signed { signer, hash })
+        })
+    }
+
+    /// Says whether every want already has a signature that verifies over the wanted payload.
+    ///
+    /// A cheap and careful "yes": the diff looks at certificates and hashes too.
+    pub(super) fn all_there(&self, found: &[Found]) -> bool {
+        let digest = &self.target.subject.digest;
+        self.target.wants.iter().all(|want| {
+            found.iter().any(|found| {
+                found.signer() == Some(&want.signer)
+                    && found.format == want.format
+                    && found.claim.as_ref().is_some_and(|claim| want.is_said_by(claim, digest))
+            })
+        })
+    }
+
+    /// Says whether something depends on the payloads that are not known yet.
+    pub(super) fn must_read(&self, found: &[Found]) -> bool {
+        let unknown = found.iter().any(|it| it.verdict == Verdict::Unexamined);
+        let requirement_met = self
+            .target
+            .requires
+            .iter()
+            .all(|name| found.iter().any(|found| found.signer() == Some(name)));
+        unknown && (self.target.prune > Prune::Keep || !self.all_there(found) || !requirement_met)
+    }
+}
+
+fn verdict(
+    name: &SignerName,
+    state: &SignerState,
+    payload: &[u8],
+    signature: &SignatureBytes,
+) -> Option<Verdict> {
+    let key: &PublicKey = state.public_key()?;
+    let hash = key.verifying_hash(payload, signature, state.profile.hash)?;
+    Some(Verdict::Signed { signer: name.clone(), hash })
+}
