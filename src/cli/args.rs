@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use countersign::model::{Digest, Glob};
 use countersign::spec::AllowEnv;
 
+use super::keys::{GenerateKeyPairArgs, ImportKeyPairArgs, PublicKeyArgs};
 use super::shard::ShardArg;
 use super::single::args::{
     AttachArgs, CleanArgs, CopyArgs, DownloadArgs, GenerateArgs, ImageArgs, RegistryArgs, SignArgs,
@@ -357,39 +358,6 @@ pub(crate) struct ManArgs {
     /// Writes the pages of all commands into this folder
     #[arg(long, value_name = "FOLDER")]
     pub(crate) dir: Option<PathBuf>,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct GenerateKeyPairArgs {
-    /// Makes the key in a service: hashivault://NAME, a plugin's, …
-    #[arg(long, value_name = "KEY", conflicts_with = "store")]
-    pub(crate) kms: Option<String>,
-    /// The files are PREFIX.key and PREFIX.pub
-    #[arg(long, value_name = "PREFIX", default_value = "cosign")]
-    pub(crate) output_key_prefix: String,
-    /// Keeps the encrypted key there: k8s://NAMESPACE/SECRET or gitlab://PROJECT
-    #[arg(value_name = "KEY")]
-    pub(crate) store: Option<String>,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct ImportKeyPairArgs {
-    /// The private key: PEM of PKCS#8, PKCS#1 or SEC 1, unencrypted
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) key: PathBuf,
-    /// The files are PREFIX.key and PREFIX.pub
-    #[arg(short, long, value_name = "PREFIX", default_value = "import-cosign")]
-    pub(crate) output_key_prefix: String,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct PublicKeyArgs {
-    /// The key, as a spec names it: a file, env://NAME, hashivault://NAME, …
-    #[arg(long, value_name = "KEY")]
-    pub(crate) key: String,
-    /// Writes it to this file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) outfile: Option<PathBuf>,
 }
 
 fn variable(text: &str) -> Result<(String, String), String> {

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use clap::Args;
 use countersign::crypto::PublicKey;
 use countersign::exit_code::ExitCode;
 use countersign::keys::{
@@ -12,10 +13,42 @@ use countersign::keys::{
 };
 use countersign::model::Secret;
 
-use super::args::{GenerateKeyPairArgs, ImportKeyPairArgs, PublicKeyArgs};
 use super::context::Context;
 use super::error::Failed;
 use super::terminal::print;
+
+#[derive(Args, Debug)]
+pub(crate) struct GenerateKeyPairArgs {
+    /// Makes the key in a service: hashivault://NAME, a plugin's, …
+    #[arg(long, value_name = "KEY", conflicts_with = "store")]
+    pub(crate) kms: Option<String>,
+    /// The files are PREFIX.key and PREFIX.pub
+    #[arg(long, value_name = "PREFIX", default_value = "cosign")]
+    pub(crate) output_key_prefix: String,
+    /// Keeps the encrypted key there: k8s://NAMESPACE/SECRET or gitlab://PROJECT
+    #[arg(value_name = "KEY")]
+    pub(crate) store: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ImportKeyPairArgs {
+    /// The private key: PEM of PKCS#8, PKCS#1 or SEC 1, unencrypted
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    /// The files are PREFIX.key and PREFIX.pub
+    #[arg(short, long, value_name = "PREFIX", default_value = "import-cosign")]
+    pub(crate) output_key_prefix: String,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct PublicKeyArgs {
+    /// The key, as a spec names it: a file, env://NAME, hashivault://NAME, …
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: String,
+    /// Writes it to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) outfile: Option<PathBuf>,
+}
 
 /// Makes a key pair in files, or where the reference says.
 pub(crate) async fn generate(

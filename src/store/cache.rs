@@ -14,7 +14,7 @@ use serde::de::IgnoredAny;
 
 use crate::model::{Descriptor, Digest, Locator, Repository, Tag};
 use crate::store::cache::folder::CacheFolder;
-use crate::store::{Expected, Fetched, Listed, ReadStore, Referrers, Store, StoreError};
+use crate::store::{Expected, Fetched, Listed, Mounted, ReadStore, Referrers, Store, StoreError};
 
 /// Larger content is no signature, and is not kept, in bytes.
 const LARGEST: u64 = 1 << 20;
@@ -150,6 +150,15 @@ impl Store for CachedStore {
         content: Bytes,
     ) -> Result<Digest, StoreError> {
         self.store.put_blob(repository, content).await
+    }
+
+    async fn mount_blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        from: &Repository,
+    ) -> Result<Mounted, StoreError> {
+        self.store.mount_blob(repository, digest, from).await
     }
 
     async fn put_manifest(
