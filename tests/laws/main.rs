@@ -451,9 +451,9 @@ fn what_somebody_else_did_meanwhile_is_not_done_again() {
     });
 }
 
-/// Law 10, for a writer without manners: it read before our write, and writes after it.
-#[test]
-fn a_writer_that_overwrites_ours_does_not_win() {
+/// Applies to one image while somebody else adds a signature of theirs, once, where `moment` says so;
+/// both must be there in the end.
+fn somebody_signs_when(moment: fn(&MemoryStore, &Operation, &Tag) -> Moment) {
     block_on(async {
         let scenario = simple(1, Prune::Keep);
         let world = World::new(&scenario);
@@ -461,24 +461,58 @@ fn a_writer_that_overwrites_ours_does_not_win() {
         let tag = Tag::of_signatures(&digest);
         let theirs = addition(&left(9, 0, 0), "somebody.example/else", &digest);
         let text = theirs.0.annotations.values().next().unwrap().clone();
-        let written = AtomicUsize::new(0);
+        let came = Arc::new(AtomicUsize::new(0));
         world.store.before({
-            let tag = tag.clone();
+            let (tag, came) = (tag.clone(), Arc::clone(&came));
             move |store: &MemoryStore, operation: &Operation| {
-                let ours = layers(store).iter().any(|it| it.0.ends_with(tag.as_str()));
-                if ours && !operation.is_write() && written.fetch_add(1, Ordering::Relaxed) == 0 {
-                    // Ours has just been written: they put back what they had read, plus theirs.
-                    store.edit(|contents| contents.untag(&repository(0), &tag));
-                    append(store, &repository(0), &digest, theirs.clone());
+                let moment = moment(store, operation, &tag);
+                if moment == Moment::NotNow || came.fetch_add(1, Ordering::Relaxed) > 0 {
+                    return;
                 }
+                if moment == Moment::Overwrite {
+                    store.edit(|contents| contents.untag(&repository(0), &tag));
+                }
+                append(store, &repository(0), &digest, theirs.clone());
             }
         });
         let report = world.apply().await;
         world.store.recover();
+        assert!(came.load(Ordering::Relaxed) > 0, "nobody came");
         assert_eq!(report.failures().count(), 0);
         let there = layers(&world.store);
         assert!(there.iter().any(|(_, _, it)| *it == text), "theirs is lost");
         let (plan, _) = world.plan().await;
         assert!(is_converged(&plan), "ours is lost: {}", json(&plan));
+    });
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Moment {
+    /// They add theirs to what is there.
+    Append,
+    NotNow,
+    /// They write what they had read before, plus theirs: what came meanwhile is gone.
+    Overwrite,
+}
+
+/// Law 10, between our last read and our write: the write must not take effect.
+#[test]
+fn a_writer_between_our_read_and_our_write_is_not_overwritten() {
+    somebody_signs_when(|_, operation, tag| match operation {
+        Operation::Write(Write::Manifest { locator, .. })
+            if locator.to_string() == tag.as_str() =>
+        {
+            Moment::Append
+        }
+        _ => Moment::NotNow,
+    });
+}
+
+/// Law 10, for a writer without manners: it read before our write, and writes after it.
+#[test]
+fn a_writer_that_overwrites_ours_does_not_win() {
+    somebody_signs_when(|store, operation, tag| {
+        let ours = layers(store).iter().any(|it| it.0.ends_with(tag.as_str()));
+        if ours && !operation.is_write() { Moment::Overwrite } else { Moment::NotNow }
     });
 }
