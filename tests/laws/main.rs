@@ -455,7 +455,8 @@ fn what_somebody_else_did_meanwhile_is_not_done_again() {
 /// both must be there in the end.
 fn somebody_signs_when(moment: fn(&MemoryStore, &Operation, &Tag) -> Moment) {
     block_on(async {
-        let scenario = simple(1, Prune::Keep);
+        // A signature is there already, so that there is a version to check.
+        let scenario = Scenario { left_behind: vec![left(3, 0, 0)], ..simple(1, Prune::Keep) };
         let world = World::new(&scenario);
         let digest = digests(&scenario, &world.store)[0][0].clone();
         let tag = Tag::of_signatures(&digest);
@@ -512,7 +513,14 @@ fn a_writer_between_our_read_and_our_write_is_not_overwritten() {
 #[test]
 fn a_writer_that_overwrites_ours_does_not_win() {
     somebody_signs_when(|store, operation, tag| {
-        let ours = layers(store).iter().any(|it| it.0.ends_with(tag.as_str()));
-        if ours && !operation.is_write() { Moment::Overwrite } else { Moment::NotNow }
+        let ours = layers(store).iter().filter(|it| it.0.ends_with(tag.as_str())).count() > 1;
+        match operation {
+            Operation::Read(Read::Manifest { locator, .. })
+                if ours && locator.to_string() == tag.as_str() =>
+            {
+                Moment::Overwrite
+            }
+            _ => Moment::NotNow,
+        }
     });
 }
