@@ -1,0 +1,1 @@
+//! The conversation with the services of sigstore. Each module is one service.
