@@ -12,6 +12,7 @@ pub mod payload;
 pub mod plan;
 pub mod render;
 pub mod report;
+pub mod sigstore;
 pub mod spec;
 pub mod store;
 pub mod transfer;

@@ -11,6 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["payload"],
     &["plan"],
     &["wire"],
+    &["sigstore"],
     &["store", "keys"],
     &["spec"],
     &["report", "disk"],

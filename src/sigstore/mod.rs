@@ -1,0 +1,7 @@
+//! The conversation with sigstore's services: certificates, logs, timestamps.
+//!
+//! What a service returns is verified before it is used.
+
+mod error;
+
+pub use error::{Service, ServiceError, ServiceErrorKind};
