@@ -63,7 +63,7 @@ pub use provider::{OpenOptions, PROVIDERS, Provider, create, is_plugin, open, pu
 pub use reference::KeyReference;
 
 use crate::crypto::{Certificate, Chain, Hash, PublicKey, SignatureBytes};
-pub use crate::wire::Environment;
+pub use crate::model::Environment;
 
 /// What a signer gave for one message.
 #[derive(Clone, Debug)]

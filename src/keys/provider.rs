@@ -15,10 +15,8 @@ use crate::keys::kubernetes;
 use crate::keys::plugin;
 #[cfg(feature = "vault")]
 use crate::keys::vault;
-use crate::keys::{
-    Environment, KeyError, KeyErrorKind, KeyReference, PasswordSource, Signer, env, file,
-};
-use crate::model::Secret;
+use crate::keys::{KeyError, KeyErrorKind, KeyReference, PasswordSource, Signer, env, file};
+use crate::model::{Environment, Secret};
 
 /// Every provider of this build, plugins last. No scheme occurs twice.
 pub static PROVIDERS: &[&dyn Provider] = &[

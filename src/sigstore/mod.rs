@@ -1,6 +1,8 @@
-//! The conversation with sigstore's services: who signs, and who witnesses it.
+//! The conversation with sigstore's services: certificates, logs, timestamps.
+//!
+//! What a service returns is verified before it is used.
 
 mod error;
 pub mod identity;
 
-pub use error::ServiceError;
+pub use error::{Service, ServiceError, ServiceErrorKind};

@@ -1,6 +1,6 @@
-//! What talking to registries and talking to key services have in common: TLS, waits, what strangers say.
+//! What talking to registries and to services have in common: TLS, waits, HTTP, what strangers say.
 
-mod environment;
+pub(crate) mod http;
 #[cfg(any(
     feature = "azure-key-vault",
     feature = "kubernetes",
@@ -12,7 +12,6 @@ mod said;
 pub(crate) mod tls;
 mod wait;
 
-pub use environment::Environment;
 #[cfg(test)]
 pub(crate) use said::LONGEST_DETAIL;
 pub(crate) use said::{Cause, cause_of, innermost, one_line};

@@ -1,4 +1,4 @@
-//! What the program around the library lends it: variables, and the person at the terminal.
+//! What the program around the library lends it of its surroundings.
 
 use std::ffi::OsString;
 use std::fmt;
