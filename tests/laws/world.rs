@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use countersign::apply::{Applier, Stop};
 use countersign::crypto::{Hash, SignatureBytes};
@@ -297,15 +296,9 @@ pub(crate) fn keyring(hidden: &[usize]) -> Keyring {
 }
 
 pub(crate) fn profile(index: usize) -> SignerProfile {
-    SignerProfile {
-        name: signer_name(index),
-        ability: if SIGNERS[index] == "vault" { Ability::VerifyOnly } else { Ability::Sign },
-        retired: SIGNERS[index] == "retired",
-        hash: Hash::Sha256,
-        certificate: None,
-        chain: None,
-        renew_before: Duration::ZERO,
-    }
+    let ability = if SIGNERS[index] == "vault" { Ability::VerifyOnly } else { Ability::Sign };
+    let profile = SignerProfile::new(signer_name(index), ability);
+    SignerProfile { retired: SIGNERS[index] == "retired", ..profile }
 }
 
 fn desired(scenario: &Scenario, digests: &[Vec<Digest>]) -> Desired {
