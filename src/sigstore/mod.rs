@@ -4,5 +4,7 @@
 
 mod error;
 pub mod identity;
+mod tuf;
 
 pub use error::{Service, ServiceError, ServiceErrorKind};
+pub use tuf::{TrustMaterial, Tuf, TufOptions};
