@@ -49,6 +49,8 @@ pub(crate) struct HttpFailure {
     pub(crate) status: Option<StatusCode>,
     /// What the service said, fit to print.
     pub(crate) said: String,
+    /// The `error` of OAuth 2.0, where the answer has one: `authorization_pending`.
+    pub(crate) oauth_error: Option<String>,
     /// Where a conflict says that the thing is which was to be made.
     pub(crate) location: Option<String>,
 }
@@ -150,7 +152,7 @@ impl Answer {
 impl HttpFailure {
     pub(crate) fn new(kind: HttpFailureKind, said: impl AsRef<str>) -> Self {
         let said = one_line(said.as_ref()).unwrap_or_else(|| "it said nothing".into());
-        Self { kind, status: None, said, location: None }
+        Self { kind, status: None, said, oauth_error: None, location: None }
     }
 
     fn of_status(status: StatusCode, body: &[u8]) -> Self {
@@ -165,8 +167,14 @@ impl HttpFailure {
         };
         let said = message_in(body).or_else(|| status.canonical_reason().map(str::to_owned));
         let said = format!("{} {}", status.as_u16(), said.unwrap_or_default());
-        Self { status: Some(status), ..Self::new(kind, said) }
+        Self { status: Some(status), oauth_error: oauth_error(body), ..Self::new(kind, said) }
     }
+}
+
+/// Source: RFC 6749 §5.2.
+fn oauth_error(body: &[u8]) -> Option<String> {
+    let value: Value = serde_json::from_slice(body).ok()?;
+    one_line(value.get("error")?.as_str()?)
 }
 
 /// What an error answer says, wherever the services put it.
