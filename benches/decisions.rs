@@ -6,7 +6,6 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Duration;
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
@@ -83,17 +82,8 @@ fn world(number: usize, annotations: &Arc<Annotations>) -> (Target, Observed) {
 }
 
 fn signers(key: &PrivateKey) -> Signers {
-    let profile = SignerProfile {
-        name: signer(),
-        ability: Ability::Sign,
-        retired: false,
-        hash: Hash::Sha256,
-        certificate: None,
-        chain: None,
-        renew_before: Duration::ZERO,
-    };
-    let state =
-        SignerState { profile: Arc::new(profile), key: SignerKey::Known(key.public_key().clone()) };
+    let profile = SignerProfile::new(signer(), Ability::Sign);
+    let state = SignerState::new(profile, SignerKey::Known(key.public_key().clone()));
     Signers::from([(signer(), state)])
 }
 

@@ -214,7 +214,7 @@ impl AzureKey {
         if let Some(body) = body {
             call = call.json(body);
         }
-        self.http.send(&call).await?.json()
+        Ok(self.http.send(&call).await?.json()?)
     }
 }
 

@@ -106,7 +106,7 @@ impl Service {
         if let Some(body) = body {
             call = call.json(body);
         }
-        self.http.send(&call).await?.json()
+        Ok(self.http.send(&call).await?.json()?)
     }
 
     /// The name of the newest enabled version. Pages of 1000; one request for most keys.

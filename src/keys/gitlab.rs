@@ -189,7 +189,7 @@ impl<'a> Project<'a> {
 
     async fn send(&self, call: Call) -> Result<Value, Failure> {
         let call = call.secret_header("private-token", &self.token)?;
-        self.http.send(&call).await?.json()
+        Ok(self.http.send(&call).await?.json()?)
     }
 
     /// Says whether the project itself is not there, rather than one of its variables.

@@ -1,46 +1,22 @@
-//! HTTP to key services: one TLS stack, bounded answers, and patience with what may pass.
+//! HTTP to key services: what goes wrong is said as of a key.
 
 use std::fmt;
 use std::time::Duration;
 
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::redirect::Policy;
-use reqwest::{Client, Method, NoProxy, Proxy, Response, StatusCode};
-use serde_json::Value;
-use tokio::time::{Instant, sleep};
-use url::{Host, Url};
+use reqwest::StatusCode;
+use url::Url;
 
 use crate::keys::{KeyError, KeyErrorKind, OpenOptions};
-use crate::model::{Clock, SafeUrl, Secret, SystemClock};
-use crate::wire::tls::{Tls, no_tls};
-use crate::wire::{Cause, backoff, cause_of, innermost, one_line, retry_after};
+use crate::wire::http;
+use crate::wire::http::{HttpFailure, HttpFailureKind};
+use crate::wire::one_line;
+use crate::wire::tls::Tls;
 
-/// The largest answer, in bytes: a key is some kilobytes, a secret of Kubernetes at most 1 MiB, in base64.
-const LARGEST_ANSWER: usize = 2 << 20;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const FIRST_DELAY: Duration = Duration::from_millis(200);
-const LONGEST_DELAY: Duration = Duration::from_secs(15);
+pub(super) use crate::wire::http::{Answer, Call};
 
 /// A client for one key service.
 #[derive(Debug)]
-pub(super) struct Http {
-    client: Client,
-    patience: Duration,
-}
-
-/// One request, which may be sent more than once.
-pub(super) struct Call {
-    method: Method,
-    url: Url,
-    headers: HeaderMap,
-    body: Option<Secret<Vec<u8>>>,
-}
-
-/// A success. The body may hold a secret.
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) body: Secret<Vec<u8>>,
-}
+pub(super) struct Http(http::Http);
 
 /// What went wrong, before it is said with which key.
 #[derive(Clone, Debug)]
@@ -50,122 +26,6 @@ pub(super) struct Failure {
     pub(super) status: Option<StatusCode>,
     /// What the service said, fit to print.
     pub(super) said: String,
-}
-
-impl Call {
-    pub(super) fn new(method: Method, url: Url) -> Self {
-        Self { method, url, headers: HeaderMap::new(), body: None }
-    }
-
-    /// The same with a header whose value no log shows.
-    ///
-    /// # Errors
-    ///
-    /// When `value` is no value of a header, as with a line break in a token. It is not shown.
-    pub(super) fn secret_header(
-        mut self,
-        name: &str,
-        value: &Secret<String>,
-    ) -> Result<Self, Failure> {
-        let wrong = || {
-            let said =
-                format!("the value for the header `{name}` has characters that none may have");
-            Failure::new(KeyErrorKind::Malformed, said)
-        };
-        let name = HeaderName::try_from(name).map_err(|_| wrong())?;
-        let mut value = HeaderValue::try_from(value.expose()).map_err(|_| wrong())?;
-        value.set_sensitive(true);
-        self.headers.insert(name, value);
-        Ok(self)
-    }
-
-    /// The same with a header.
-    pub(super) fn header(mut self, name: &'static str, value: &'static str) -> Self {
-        self.headers.insert(name, HeaderValue::from_static(value));
-        self
-    }
-
-    /// The same with a form as body, as OAuth 2.0 wants it. Its values are secrets.
-    #[cfg(any(feature = "azure-key-vault", feature = "gcp-kms"))]
-    pub(super) fn form(mut self, fields: &[(&str, &str)]) -> Self {
-        let mut form = url::form_urlencoded::Serializer::new(String::new());
-        form.extend_pairs(fields);
-        self.body = Some(Secret::new(form.finish().into_bytes()));
-        self.header("content-type", "application/x-www-form-urlencoded")
-    }
-
-    /// The same with a JSON body.
-    pub(super) fn json(mut self, body: &Value) -> Self {
-        self.body = Some(Secret::new(body.to_string().into_bytes()));
-        self.header("content-type", "application/json")
-    }
-}
-
-/// Shows neither headers nor body.
-impl fmt::Debug for Call {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.method, SafeUrl::new(self.url.clone()))
-    }
-}
-
-impl Answer {
-    /// The body as JSON.
-    ///
-    /// # Errors
-    ///
-    /// [`KeyErrorKind::Unavailable`] where it is none: something else than the service has answered.
-    pub(super) fn json(&self) -> Result<Value, Failure> {
-        // The parser's error could quote a secret.
-        serde_json::from_slice(self.body.expose()).map_err(|_| {
-            let said = "the answer is not JSON: something else than the service has answered";
-            Failure { status: Some(self.status), ..Failure::new(KeyErrorKind::Unavailable, said) }
-        })
-    }
-}
-
-impl Failure {
-    pub(super) fn new(kind: KeyErrorKind, said: impl AsRef<str>) -> Self {
-        let said = one_line(said.as_ref()).unwrap_or_else(|| "it said nothing".into());
-        Self { kind, status: None, said }
-    }
-
-    /// Says what was being done, with which key.
-    pub(super) fn at(self, operation: &'static str, key: impl fmt::Display) -> KeyError {
-        KeyError::new(operation, key, self.kind).because(self.said)
-    }
-
-    fn of_status(status: StatusCode, body: &[u8]) -> Self {
-        let kind = match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => KeyErrorKind::Permission,
-            StatusCode::NOT_FOUND => KeyErrorKind::NotFound,
-            StatusCode::TOO_MANY_REQUESTS => KeyErrorKind::Throttled,
-            StatusCode::REQUEST_TIMEOUT => KeyErrorKind::Unavailable,
-            StatusCode::CONFLICT => KeyErrorKind::Exists,
-            status if status.is_server_error() => KeyErrorKind::Unavailable,
-            _ => KeyErrorKind::Unsupported,
-        };
-        let said = message_in(body).or_else(|| status.canonical_reason().map(str::to_owned));
-        let said = format!("{} {}", status.as_u16(), said.unwrap_or_default());
-        Self { status: Some(status), ..Self::new(kind, said) }
-    }
-}
-
-/// What an error answer says, wherever the services put it.
-fn message_in(body: &[u8]) -> Option<String> {
-    let value: Value = serde_json::from_slice(body).ok()?;
-    let text = |value: &Value| match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Object(inner) => {
-            inner.get("message").or_else(|| inner.get("code"))?.as_str().map(str::to_owned)
-        }
-        _ => None,
-    };
-    if let Some(Value::Array(errors)) = value.get("errors") {
-        let all: Vec<_> = errors.iter().take(8).filter_map(text).collect();
-        return Some(all.join("; ")).filter(|it| !it.is_empty());
-    }
-    let names = ["message", "error_description", "error", "Message"];
-    names.iter().find_map(|name| text(value.get(name)?))
 }
 
 impl Http {
@@ -180,153 +40,44 @@ impl Http {
         timeout: Duration,
         options: &OpenOptions,
     ) -> Result<Self, Failure> {
-        let malformed = |error: String| Failure::new(KeyErrorKind::Malformed, error);
-        let tls = if url.scheme() == "http" { no_tls() } else { tls.config() };
-        let tls = tls.map_err(|error| Failure::new(KeyErrorKind::Tls, error.0))?;
-        let mut builder = Client::builder()
-            .tls_backend_preconfigured(tls)
-            .user_agent(concat!("countersign/", env!("CARGO_PKG_VERSION")))
-            .redirect(Policy::none())
-            .referer(false)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(timeout)
-            .tcp_nodelay(true)
-            .no_proxy();
-        if let Some(proxy) = proxy(url, options).map_err(malformed)? {
-            builder = builder.proxy(proxy);
-        }
-        let client = builder.build().map_err(|error| malformed(error.to_string()))?;
-        Ok(Self { client, patience: options.patience })
+        let http = http::Http::new(url, tls, timeout, options.patience, &*options.environment);
+        Ok(Self(http?))
     }
 
-    /// Sends `call` until there is an answer that stays, and gives the success.
-    ///
-    /// 429, 5xx and lost connections are tried again, with `Retry-After` obeyed: whatever is asked of a key
-    /// service here may be asked twice.
+    /// Sends a request, and again where that may help.
     ///
     /// # Errors
     ///
     /// Every status but 2xx; no answer.
     pub(super) async fn send(&self, call: &Call) -> Result<Answer, Failure> {
-        let since = Instant::now();
-        let mut failures = 0;
-        loop {
-            let (failure, asked) = match self.once(call).await {
-                Ok(answer) => return Ok(answer),
-                Err(failed) => failed,
-            };
-            failures += 1;
-            let may_pass =
-                matches!(failure.kind, KeyErrorKind::Throttled | KeyErrorKind::Unavailable)
-                    && failure.status != Some(StatusCode::NOT_IMPLEMENTED);
-            let wait = asked.unwrap_or_else(|| backoff(FIRST_DELAY, LONGEST_DELAY, failures));
-            // Where nothing listens, waiting long helps little.
-            let patience = match failure.status {
-                Some(_) => self.patience,
-                None => self.patience / 6,
-            };
-            if !may_pass || since.elapsed() + wait > patience {
-                return Err(failure);
-            }
-            tracing::debug!(
-                failure = failure.said,
-                failures,
-                wait_ms = wait.as_millis(),
-                "key.retry"
-            );
-            sleep(wait).await;
-        }
+        Ok(self.0.send(call).await?)
+    }
+}
+
+impl Failure {
+    pub(super) fn new(kind: KeyErrorKind, said: impl AsRef<str>) -> Self {
+        let said = one_line(said.as_ref()).unwrap_or_else(|| "it said nothing".into());
+        Self { kind, status: None, said }
     }
 
-    async fn once(&self, call: &Call) -> Result<Answer, (Failure, Option<Duration>)> {
-        let mut request = self.client.request(call.method.clone(), call.url.clone());
-        request = request.headers(call.headers.clone());
-        if let Some(body) = &call.body {
-            request = request.body(body.expose().clone());
-        }
-        let lost = |error: reqwest::Error| (of_transport(&error, &call.url), None);
-        let response = request.send().await.map_err(lost)?;
-        let (status, headers) = (response.status(), response.headers().clone());
-        tracing::debug!(
-            method = %call.method,
-            host = call.url.host_str().unwrap_or_default(),
-            path = call.url.path(),
-            status = status.as_u16(),
-            "key.request"
-        );
-        if status.is_redirection() {
-            let to = headers.get("location").and_then(|it| it.to_str().ok());
-            let to = to.and_then(|it| call.url.join(it).ok()).map(SafeUrl::new);
-            let to = to.map_or_else(|| "elsewhere".into(), |it| it.to_string());
-            let said = format!(
-                "{} the service sends to {to}, where credentials are not sent: name that address",
-                status.as_u16()
-            );
-            let failure = Failure::new(KeyErrorKind::Unsupported, said);
-            return Err((Failure { status: Some(status), ..failure }, None));
-        }
-        let body = read(response).await.map_err(lost)?;
-        let Some(body) = body else {
-            let said = format!("the answer is larger than {LARGEST_ANSWER} bytes");
-            let failure = Failure::new(KeyErrorKind::Malformed, said);
-            return Err((Failure { status: Some(status), ..failure }, None));
+    /// Says what was being done, with which key.
+    pub(super) fn at(self, operation: &'static str, key: impl fmt::Display) -> KeyError {
+        KeyError::new(operation, key, self.kind).because(self.said)
+    }
+}
+
+impl From<HttpFailure> for Failure {
+    fn from(failure: HttpFailure) -> Self {
+        let kind = match failure.kind {
+            HttpFailureKind::Conflict => KeyErrorKind::Exists,
+            HttpFailureKind::Malformed => KeyErrorKind::Malformed,
+            HttpFailureKind::NotFound => KeyErrorKind::NotFound,
+            HttpFailureKind::Permission => KeyErrorKind::Permission,
+            HttpFailureKind::Throttled => KeyErrorKind::Throttled,
+            HttpFailureKind::Tls => KeyErrorKind::Tls,
+            HttpFailureKind::Unavailable => KeyErrorKind::Unavailable,
+            HttpFailureKind::Unsupported => KeyErrorKind::Unsupported,
         };
-        if status.is_success() {
-            return Ok(Answer { status, body });
-        }
-        let asked = retry_after(&headers, SystemClock.now());
-        Err((Failure::of_status(status, body.expose()), asked))
+        Self { kind, status: failure.status, said: failure.said }
     }
 }
-
-/// The body; `None` where it is too large.
-async fn read(mut response: Response) -> Result<Option<Secret<Vec<u8>>>, reqwest::Error> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        if body.len() + chunk.len() > LARGEST_ANSWER {
-            return Ok(None);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(Some(Secret::new(body)))
-}
-
-fn of_transport(error: &reqwest::Error, url: &Url) -> Failure {
-    let mut origin = url.clone();
-    origin.set_path("");
-    origin.set_query(None);
-    let origin = SafeUrl::new(origin);
-    if let Cause::Tls(text) = cause_of(error) {
-        // Trying again changes no certificate.
-        return Failure::new(KeyErrorKind::Tls, format!("TLS with {origin}: {text}"));
-    }
-    let said = match (error.is_timeout(), error.is_connect()) {
-        (true, true) => format!("no connection in time to {origin}"),
-        (true, false) => format!("no answer in time from {origin}"),
-        (false, _) => format!("{origin}: {}", innermost(error)),
-    };
-    Failure::new(KeyErrorKind::Unavailable, said)
-}
-
-fn proxy(url: &Url, options: &OpenOptions) -> Result<Option<Proxy>, String> {
-    let is_loopback = match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    };
-    let either = |names: [&str; 2]| names.iter().find_map(|name| options.variable(name));
-    let names = if url.scheme() == "http" {
-        ["http_proxy", "HTTP_PROXY"]
-    } else {
-        ["https_proxy", "HTTPS_PROXY"]
-    };
-    let Some(proxy) = either(names).filter(|_| !is_loopback) else { return Ok(None) };
-    let except = either(["no_proxy", "NO_PROXY"]);
-    let except = except.and_then(|it| NoProxy::from_string(it.expose()));
-    let wrong = |error: reqwest::Error| format!("cannot use the proxy: {}", error.without_url());
-    Ok(Some(Proxy::all(proxy.expose().clone()).map_err(wrong)?.no_proxy(except)))
-}
-
-#[cfg(test)]
-mod tests;

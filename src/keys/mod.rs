@@ -59,12 +59,11 @@ pub use error::{KeyError, KeyErrorKind};
 pub use keyring::{KeySource, Keyring, KeyringEntry};
 pub use pair::KeyPair;
 pub use password::{PasswordSource, new_password};
-pub use provider::{
-    Environment, OpenOptions, PROVIDERS, Provider, create, is_plugin, open, public_key,
-};
+pub use provider::{OpenOptions, PROVIDERS, Provider, create, is_plugin, open, public_key};
 pub use reference::KeyReference;
 
 use crate::crypto::{Certificate, Chain, Hash, PublicKey, SignatureBytes};
+pub use crate::model::Environment;
 
 /// What a signer gave for one message.
 #[derive(Clone, Debug)]

@@ -1,8 +1,6 @@
 //! The providers that open keys: one row each.
 
-use std::ffi::OsString;
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +16,7 @@ use crate::keys::plugin;
 #[cfg(feature = "vault")]
 use crate::keys::vault;
 use crate::keys::{KeyError, KeyErrorKind, KeyReference, PasswordSource, Signer, env, file};
-use crate::model::Secret;
+use crate::model::{Environment, Secret};
 
 /// Every provider of this build, plugins last. No scheme occurs twice.
 pub static PROVIDERS: &[&dyn Provider] = &[
@@ -232,27 +230,5 @@ impl OpenOptions {
     #[cfg_attr(not(feature = "all-providers"), allow(dead_code, reason = "some providers use it"))]
     pub(super) fn variable(&self, name: &str) -> Option<Secret<String>> {
         self.environment.variable(name).filter(|value| !value.expose().is_empty())
-    }
-}
-
-/// Environment variables and the terminal, lent by the program around the library.
-///
-/// Both may block; `prompt_password` is called from a thread that may.
-pub trait Environment: fmt::Debug + Send + Sync {
-    /// The variable called `name`, where it is set, even if it is empty.
-    fn variable(&self, name: &str) -> Option<Secret<String>>;
-
-    /// Asks the person at the terminal; `None` where there is none. A keyring asks one question at a time.
-    fn prompt_password(&self, prompt: &str) -> Option<Secret<String>>;
-
-    /// The home folder of the user: `HOME`, on Windows `USERPROFILE`.
-    fn home_folder(&self) -> Option<PathBuf> {
-        let set = |name| self.variable(name).filter(|value| !value.expose().is_empty());
-        set("HOME").or_else(|| set("USERPROFILE")).map(|value| PathBuf::from(value.expose()))
-    }
-
-    /// All variables, for the programs that a provider starts; `None`: those of this process.
-    fn child_variables(&self) -> Option<Vec<(OsString, OsString)>> {
-        None
     }
 }

@@ -1,6 +1,7 @@
 //! The words of the crate: digests, references, manifests, names, time, secrets. Pure.
 
 mod digest;
+mod environment;
 mod glob;
 pub mod go_json;
 mod manifest;
@@ -11,6 +12,7 @@ mod secret;
 mod time;
 
 pub use digest::{Algorithm, Digest, DigestError};
+pub use environment::Environment;
 pub use glob::{Glob, GlobError};
 pub use manifest::{Annotations, Descriptor, Index, Manifest, ManifestError, Platform, media_type};
 pub use name::{NameError, SignerName};

@@ -38,6 +38,37 @@ pub struct SignerProfile {
     pub chain: Option<Chain>,
     /// Without proof of time: how long before its end a certificate is replaced.
     pub renew_before: Duration,
+    /// Every signature needs an entry in a transparency log.
+    pub transparency_log: bool,
+    /// Who proves the time of every signature, where the signer names somebody itself; each of its
+    /// signatures then needs as many timestamps.
+    pub timestamp_authorities: Vec<TimestampAuthority>,
+}
+
+impl SignerProfile {
+    /// A signer that declares nothing but its name and what it can do.
+    pub fn new(name: SignerName, ability: Ability) -> Self {
+        Self {
+            name,
+            ability,
+            retired: false,
+            hash: Hash::default(),
+            certificate: None,
+            chain: None,
+            renew_before: Duration::ZERO,
+            transparency_log: false,
+            timestamp_authorities: Vec::new(),
+        }
+    }
+}
+
+/// A timestamp authority that a signer names itself (RFC 3161).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TimestampAuthority {
+    /// Where to ask for a timestamp: `https://tsa.example.com/api/v1/timestamp`.
+    pub url: String,
+    /// Its certificates, the root last; none where the trusted root knows it.
+    pub chain: Option<Chain>,
 }
 
 /// Whether signatures can be made, or only attached.

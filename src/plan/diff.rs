@@ -303,8 +303,10 @@ impl Matching<'_> {
 
     /// Says whether something that is not known keeps everything in place.
     fn holds_cleaning(&self) -> bool {
-        let unknown_signer =
-            self.signers.values().any(|state| !matches!(state.key, SignerKey::Known(_)));
+        let unknown_signer = self
+            .signers
+            .values()
+            .any(|state| !matches!(state.key, SignerKey::Identity | SignerKey::Known(_)));
         let unreadable = self
             .found
             .iter()

@@ -217,7 +217,10 @@ impl View<'_> {
                     SignerKey::Unknown(reason) => {
                         Some(Reason::KeyUnknown(name.clone(), reason.clone()))
                     }
-                    SignerKey::Known(_) | SignerKey::NotNeeded | SignerKey::Unchecked => None,
+                    SignerKey::Identity
+                    | SignerKey::Known(_)
+                    | SignerKey::NotNeeded
+                    | SignerKey::Unchecked => None,
                 });
                 let mut reasons = vec![Reason::Stranger];
                 reasons.extend(unknown);

@@ -24,6 +24,7 @@ pub use bundles::{bundle_warnings, hidden_by_bundle};
 pub use change::{Action, Change, Difference, Field, Standing};
 pub use desired::{
     Ability, Attachment, Desired, Image, Making, Origin, Prune, Selection, Settings, SignerProfile,
+    TimestampAuthority,
 };
 pub use diff::{Cleaning, DiffOptions, diff};
 pub use explain::{Explained, Explanation, Reason, Unmet, explain};

@@ -20,11 +20,20 @@ pub struct SignerState {
     pub key: SignerKey,
 }
 
+impl SignerState {
+    /// A signer whose evidence nothing depends on.
+    pub fn new(profile: SignerProfile, key: SignerKey) -> Self {
+        Self { profile: Arc::new(profile), key }
+    }
+}
+
 /// Whether the public key of a signer is known.
 #[derive(Clone, Debug)]
 pub enum SignerKey {
     /// It is.
     Known(PublicKey),
+    /// There is none: whoever holds a certificate for its identity signs with a key of their own.
+    Identity,
     /// There is none: a signature is this signer's only if it is the very one that is to be attached.
     Unchecked,
     /// Nothing in this run needs it, so it was not asked for.
@@ -38,7 +47,10 @@ impl SignerState {
     pub fn public_key(&self) -> Option<&PublicKey> {
         match &self.key {
             SignerKey::Known(key) => Some(key),
-            SignerKey::NotNeeded | SignerKey::Unchecked | SignerKey::Unknown(_) => None,
+            SignerKey::Identity
+            | SignerKey::NotNeeded
+            | SignerKey::Unchecked
+            | SignerKey::Unknown(_) => None,
         }
     }
 

@@ -1,5 +1,6 @@
-//! What talking to registries and talking to key services have in common: TLS, waits, what strangers say.
+//! What talking to registries and to services have in common: TLS, waits, HTTP, what strangers say.
 
+pub(crate) mod http;
 #[cfg(any(
     feature = "azure-key-vault",
     feature = "kubernetes",

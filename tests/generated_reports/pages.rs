@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
-use countersign::crypto::Hash;
 use countersign::payload::Claim;
 use countersign::plan::{
     Ability, Change, Cleaning, DiffOptions, Explanation, Failure, FailureClass, Found, Observed,
@@ -71,15 +69,8 @@ pub(crate) fn explanation() -> Explanation {
     let observed = Observed::Read { carrier, referrers: Default::default(), found };
     let mut signers = Signers::new();
     for name in ["release", "ci", "release-2024", "audit", "vault-room"] {
-        let profile = SignerProfile {
-            name: sample::signer(name),
-            ability: Ability::Sign,
-            retired: name == "release-2024",
-            hash: Hash::Sha256,
-            certificate: None,
-            chain: None,
-            renew_before: Duration::ZERO,
-        };
+        let profile = SignerProfile::new(sample::signer(name), Ability::Sign);
+        let profile = SignerProfile { retired: name == "release-2024", ..profile };
         let key = if name == "vault-room" {
             let reason =
                 Failure::new("key::unavailable", "the vault is down", FailureClass::Temporary);
@@ -87,8 +78,7 @@ pub(crate) fn explanation() -> Explanation {
         } else {
             SignerKey::Known(sample::key())
         };
-        let state = SignerState { profile: Arc::new(profile), key };
-        signers.insert(sample::signer(name), state);
+        signers.insert(sample::signer(name), SignerState::new(profile, key));
     }
     let options = DiffOptions { now: sample::now(), cleaning: Cleaning::AsDeclared };
     let changes = diff(&target, &observed, &signers, &options);

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use countersign::apply::{Applier, Stop};
 use countersign::crypto::{Hash, SignatureBytes};
@@ -297,15 +296,9 @@ pub(crate) fn keyring(hidden: &[usize]) -> Keyring {
 }
 
 pub(crate) fn profile(index: usize) -> SignerProfile {
-    SignerProfile {
-        name: signer_name(index),
-        ability: if SIGNERS[index] == "vault" { Ability::VerifyOnly } else { Ability::Sign },
-        retired: SIGNERS[index] == "retired",
-        hash: Hash::Sha256,
-        certificate: None,
-        chain: None,
-        renew_before: Duration::ZERO,
-    }
+    let ability = if SIGNERS[index] == "vault" { Ability::VerifyOnly } else { Ability::Sign };
+    let profile = SignerProfile::new(signer_name(index), ability);
+    SignerProfile { retired: SIGNERS[index] == "retired", ..profile }
 }
 
 fn desired(scenario: &Scenario, digests: &[Vec<Digest>]) -> Desired {
@@ -402,9 +395,15 @@ fn refer(store: &MemoryStore, place: &Repository, digest: &Digest, left: &LeftBe
     let key = key(left.signer);
     let signature = key.private_key().sign(&signed, Hash::Sha256).unwrap();
     let key = key.private_key().public_key();
-    let mut bundle =
-        NewBundle { key, certificate: None, statement: &statement, signature: &signature }
-            .to_bytes();
+    let mut bundle = NewBundle {
+        key,
+        certificate: None,
+        statement: &statement,
+        signature: &signature,
+        log_entries: &[],
+        timestamps: &[],
+    }
+    .to_bytes();
     if left.spelling == Spelling::Broken {
         bundle = b"%%%".to_vec();
     }

@@ -16,10 +16,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use countersign::apply::Applier;
-use countersign::crypto::{Certificate, Chain, Hash, PublicKey};
+use countersign::crypto::{Certificate, Chain, PublicKey};
 use countersign::event::Listener;
 use countersign::exit_code::ExitCode;
 use countersign::keys::{KeySource, KeyringEntry};
@@ -139,15 +138,7 @@ pub(crate) fn signer_name() -> Result<SignerName, Failed> {
 
 /// A signer that declares nothing but what it can do.
 pub(crate) fn profile(ability: Ability) -> Result<SignerProfile, Failed> {
-    Ok(SignerProfile {
-        name: signer_name()?,
-        ability,
-        retired: false,
-        hash: Hash::default(),
-        certificate: None,
-        chain: None,
-        renew_before: Duration::ZERO,
-    })
+    Ok(SignerProfile::new(signer_name()?, ability))
 }
 
 /// What every image of such a run must carry: nothing, to begin with.

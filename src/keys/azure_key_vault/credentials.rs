@@ -65,7 +65,7 @@ impl Credentials {
     /// The same call with who asks.
     pub(super) async fn authorize(&self, call: Call) -> Result<Call, Failure> {
         let token = self.token.get(self.fetch()).await?;
-        call.secret_header("authorization", &bearer(&token))
+        Ok(call.secret_header("authorization", &bearer(&token))?)
     }
 
     async fn fetch(&self) -> Result<Token, Failure> {

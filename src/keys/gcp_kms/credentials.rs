@@ -76,7 +76,8 @@ impl Credentials {
         let call = call.secret_header("authorization", &bearer(&token))?;
         match &self.quota_project {
             Some(project) => {
-                call.secret_header("x-goog-user-project", &Secret::new(project.clone()))
+                let project = Secret::new(project.clone());
+                Ok(call.secret_header("x-goog-user-project", &project)?)
             }
             None => Ok(call),
         }

@@ -98,7 +98,7 @@ impl Cluster {
         if let Some(body) = body {
             call = call.json(body);
         }
-        self.http.send(&call).await?.json()
+        Ok(self.http.send(&call).await?.json()?)
     }
 }
 

@@ -114,7 +114,7 @@ impl Connection {
         if answer.body.expose().is_empty() {
             return Ok(Value::Null);
         }
-        answer.json()
+        Ok(answer.json()?)
     }
 
     /// What an error of the engine means, with what to do.

@@ -28,17 +28,11 @@ fn world() -> World {
     let digest = Digest::of(b"image");
     let repository: crate::model::Repository = "registry.example/acme/api".parse().unwrap();
     let signers = ["ci", "old", "release", "vault"].map(|name| {
-        let profile = SignerProfile {
-            name: name.parse().unwrap(),
-            ability: if name == "vault" { Ability::VerifyOnly } else { Ability::Sign },
-            retired: name == "old",
-            hash: Hash::Sha256,
-            certificate: None,
-            chain: None,
-            renew_before: Duration::ZERO,
-        };
+        let ability = if name == "vault" { Ability::VerifyOnly } else { Ability::Sign };
+        let profile = SignerProfile::new(name.parse().unwrap(), ability);
+        let profile = SignerProfile { retired: name == "old", ..profile };
         let key = PrivateKey::generate_p256().unwrap().public_key().clone();
-        let state = SignerState { profile: Arc::new(profile), key: SignerKey::Known(key) };
+        let state = SignerState::new(profile, SignerKey::Known(key));
         (name.parse().unwrap(), state)
     });
     let target = Target {

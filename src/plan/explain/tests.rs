@@ -1,5 +1,4 @@
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::*;
 use crate::crypto::PrivateKey;
@@ -48,17 +47,10 @@ fn target(prune: Prune) -> Target {
 /// `release`, `ci` and `old`, which is retired.
 fn signers() -> Signers {
     let signers = ["ci", "old", "release"].map(|signer| {
-        let profile = SignerProfile {
-            name: name(signer),
-            ability: Ability::Sign,
-            retired: signer == "old",
-            hash: Hash::Sha256,
-            certificate: None,
-            chain: None,
-            renew_before: Duration::ZERO,
-        };
+        let profile = SignerProfile::new(name(signer), Ability::Sign);
+        let profile = SignerProfile { retired: signer == "old", ..profile };
         let key = PrivateKey::generate_p256().unwrap().public_key().clone();
-        (name(signer), SignerState { profile: Arc::new(profile), key: SignerKey::Known(key) })
+        (name(signer), SignerState::new(profile, SignerKey::Known(key)))
     });
     signers.into_iter().collect()
 }

@@ -99,6 +99,8 @@ impl Signers {
                 certificate: draft.certificate,
                 chain: draft.chain,
                 renew_before: draft.renew_before,
+                transparency_log: false,
+                timestamp_authorities: Vec::new(),
             };
             self.profiles.insert(name.clone(), Arc::new(profile));
             self.keyring.push(KeyringEntry { name, source });

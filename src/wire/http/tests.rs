@@ -2,10 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::sync::Arc;
 
 use super::*;
-use crate::keys::memory::MemoryEnvironment;
 
 /// Answers one connection after the other with these, and gives back what was asked.
 fn server(answers: Vec<String>) -> (Url, std::thread::JoinHandle<Vec<String>>) {
@@ -33,12 +31,23 @@ fn answer(status: &str, headers: &str, body: &str) -> String {
     )
 }
 
-async fn send(url: &Url, patience: Duration) -> Result<Answer, Failure> {
-    let options = OpenOptions::new(Arc::new(
-        MemoryEnvironment::default().with_variable("http_proxy", "http://127.0.0.1:1"),
-    ));
-    let options = options.with_patience(patience);
-    let http = Http::new(url, Tls::default(), Duration::from_secs(5), &options).unwrap();
+/// Loopback needs no proxy, so nobody asks this one.
+#[derive(Debug)]
+struct ADeadProxy;
+
+impl Environment for ADeadProxy {
+    fn variable(&self, name: &str) -> Option<Secret<String>> {
+        (name == "http_proxy").then(|| Secret::new("http://127.0.0.1:1".to_owned()))
+    }
+
+    fn prompt_password(&self, _: &str) -> Option<Secret<String>> {
+        None
+    }
+}
+
+async fn send(url: &Url, patience: Duration) -> Result<Answer, HttpFailure> {
+    let timeout = Duration::from_secs(5);
+    let http = Http::new(url, Tls::default(), timeout, patience, &ADeadProxy).unwrap();
     let token = Secret::new("hunter2".to_owned());
     let call = Call::new(Method::POST, url.clone()).secret_header("x-token", &token).unwrap();
     assert!(!format!("{call:?}").contains("hunter2"), "{call:?}");
@@ -69,19 +78,24 @@ async fn what_stays_is_told_by_its_kind_with_what_was_said() {
         (
             "403 Forbidden",
             r#"{"errors":["1 error","denied"]}"#,
-            KeyErrorKind::Permission,
+            HttpFailureKind::Permission,
             "403 1 error; denied",
         ),
-        ("401 Unauthorized", "<html>", KeyErrorKind::Permission, "401 Unauthorized"),
+        ("401 Unauthorized", "<html>", HttpFailureKind::Permission, "401 Unauthorized"),
         (
             "404 Not Found",
             r#"{"message":"404 Project"}"#,
-            KeyErrorKind::NotFound,
+            HttpFailureKind::NotFound,
             "404 404 Project",
         ),
-        ("409 Conflict", r#"{"error":"taken"}"#, KeyErrorKind::Exists, "409 taken"),
-        ("400 Bad Request", r#"{"error":{"message":"no"}}"#, KeyErrorKind::Unsupported, "400 no"),
-        ("501 Not Implemented", "", KeyErrorKind::Unavailable, "501 Not Implemented"),
+        ("409 Conflict", r#"{"error":"taken"}"#, HttpFailureKind::Conflict, "409 taken"),
+        (
+            "400 Bad Request",
+            r#"{"error":{"message":"no"}}"#,
+            HttpFailureKind::Unsupported,
+            "400 no",
+        ),
+        ("501 Not Implemented", "", HttpFailureKind::Unavailable, "501 Not Implemented"),
     ] {
         let (url, asked) = server(vec![answer(status, "", body)]);
         let failure = send(&url, PATIENT).await.err().unwrap();
@@ -94,12 +108,12 @@ async fn what_stays_is_told_by_its_kind_with_what_was_said() {
 async fn patience_ends() {
     let (url, asked) = server(vec![answer("429 Too Many Requests", "retry-after: 3600\r\n", "")]);
     let failure = send(&url, PATIENT).await.err().unwrap();
-    assert_eq!(failure.kind, KeyErrorKind::Throttled);
+    assert_eq!(failure.kind, HttpFailureKind::Throttled);
     asked.join().unwrap();
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let url = format!("http://{nobody}/").parse().unwrap();
     let failure = send(&url, Duration::ZERO).await.err().unwrap();
-    assert_eq!(failure.kind, KeyErrorKind::Unavailable);
+    assert_eq!(failure.kind, HttpFailureKind::Unavailable);
     assert!(failure.said.contains("refused"), "{}", failure.said);
 }
 
@@ -116,7 +130,7 @@ async fn no_redirect_is_followed_and_no_secret_is_shown() {
 #[tokio::test]
 async fn an_endless_answer_and_one_of_somebody_else_are_told() {
     let (url, asked) = server(vec![answer("200 OK", "", &"a".repeat(LARGEST_ANSWER + 1))]);
-    assert_eq!(send(&url, PATIENT).await.err().unwrap().kind, KeyErrorKind::Malformed);
+    assert_eq!(send(&url, PATIENT).await.err().unwrap().kind, HttpFailureKind::Malformed);
     asked.join().unwrap();
     let (url, asked) = server(vec![answer("200 OK", "", "<html>login</html>")]);
     let failure = send(&url, PATIENT).await.unwrap().json().unwrap_err();
