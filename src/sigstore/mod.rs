@@ -2,7 +2,9 @@
 //!
 //! What a service returns is verified before it is used.
 
+mod deployment;
 mod error;
 pub mod identity;
 
+pub use deployment::{Deployment, DeploymentSource, Opened};
 pub use error::{Service, ServiceError, ServiceErrorKind};

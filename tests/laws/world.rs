@@ -22,6 +22,7 @@ use countersign::plan::{
     Signers,
 };
 use countersign::report::Report;
+use countersign::sigstore::Deployment;
 use countersign::store::memory::{Policies, ReferrersPolicy, RepositoryContents};
 use countersign::store::{MemoryStore, ReadStore};
 use proptest::prelude::*;
@@ -255,6 +256,7 @@ impl World {
         Observer {
             store: Arc::clone(&self.store) as Arc<dyn ReadStore>,
             keyring: Arc::clone(&self.keyring),
+            deployment: Arc::new(Deployment::none()),
             clock: Arc::new(FixedClock),
             options: self.observe.clone(),
         }
@@ -395,9 +397,15 @@ fn refer(store: &MemoryStore, place: &Repository, digest: &Digest, left: &LeftBe
     let key = key(left.signer);
     let signature = key.private_key().sign(&signed, Hash::Sha256).unwrap();
     let key = key.private_key().public_key();
-    let mut bundle =
-        NewBundle { key, certificate: None, statement: &statement, signature: &signature }
-            .to_bytes();
+    let mut bundle = NewBundle {
+        key,
+        certificate: None,
+        statement: &statement,
+        signature: &signature,
+        log_entries: &[],
+        timestamps: &[],
+    }
+    .to_bytes();
     if left.spelling == Spelling::Broken {
         bundle = b"%%%".to_vec();
     }
