@@ -16,6 +16,7 @@ pub mod sigstore;
 pub mod spec;
 pub mod store;
 pub mod transfer;
+pub mod trust;
 #[cfg_attr(
     not(feature = "all-providers"),
     allow(dead_code, reason = "some parts serve some providers only")

@@ -9,6 +9,7 @@ const LAYERS: &[&[&str]] = &[
     &["model"],
     &["crypto"],
     &["payload"],
+    &["trust"],
     &["plan"],
     &["wire"],
     &["sigstore"],
@@ -25,8 +26,18 @@ const LAYERS: &[&[&str]] = &[
 ];
 
 /// Modules with neither IO, nor async, nor a clock.
-const PURE: &[&str] =
-    &["model", "crypto", "payload", "plan", "spec", "report", "exit_code", "event", "render"];
+const PURE: &[&str] = &[
+    "model",
+    "crypto",
+    "payload",
+    "trust",
+    "plan",
+    "spec",
+    "report",
+    "exit_code",
+    "event",
+    "render",
+];
 
 const IMPURE_WORDS: &[&str] = &[
     "async ",

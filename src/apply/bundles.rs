@@ -123,8 +123,15 @@ impl Converge {
             .help("nothing was uploaded; check that `key` and `public_key` belong together"));
         }
         let certificate = state.profile.certificate.as_ref();
-        let bundle =
-            NewBundle { key, certificate, statement: &statement, signature: &signature }.to_bytes();
+        let bundle = NewBundle {
+            key,
+            certificate,
+            statement: &statement,
+            signature: &signature,
+            log_entries: &[],
+            timestamps: &[],
+        }
+        .to_bytes();
         let manifest = bundle_referrer(&bundle, subject, self.applier.clock.now());
         let bytes = Bytes::from(manifest.to_bytes());
         let entry = listing_of(&Descriptor::of(media_type::OCI_MANIFEST, &bytes), &manifest);

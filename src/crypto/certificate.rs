@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use der::asn1::{ObjectIdentifier, Utf8StringRef};
 use der::{Decode, Encode};
-use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::{GeneralName, OtherName};
+use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, SubjectAltName};
 
 use crate::crypto::pem;
 use crate::crypto::{PublicKey, PublicKeyError};
@@ -54,7 +54,7 @@ impl Certificate {
     }
 
     /// Reads one that stands above a leaf: its key need only verify certificates.
-    pub(super) fn of_authority(der: &[u8]) -> Result<Self, CertificateError> {
+    pub(crate) fn of_authority(der: &[u8]) -> Result<Self, CertificateError> {
         Self::read(der, PublicKey::of_authority)
     }
 
@@ -108,14 +108,42 @@ impl Certificate {
     /// DNS names, then email addresses, IP addresses, URIs and Fulcio's user names: the order in which cosign
     /// looks at them (`cryptoutils.GetSubjectAlternateNames`). Other kinds of names are left out.
     pub fn names(&self) -> Vec<String> {
+        let names = self.alternative_names();
+        if names.is_empty() { vec![self.subject()] } else { names }
+    }
+
+    /// The alternative names alone, in that order.
+    pub(crate) fn alternative_names(&self) -> Vec<String> {
         let alternatives = self.x509().get::<SubjectAltName>().ok().flatten();
         let mut names: Vec<(u8, String)> =
             alternatives.iter().flat_map(|(_, it)| &it.0).filter_map(alternative).collect();
         names.sort_by_key(|(rank, _)| *rank);
-        if names.is_empty() {
-            return vec![self.subject()];
-        }
         names.into_iter().map(|(_, name)| name).collect()
+    }
+
+    /// The value of an extension: the content of its octet string.
+    pub(crate) fn extension(&self, id: &ObjectIdentifier) -> Option<&[u8]> {
+        let extensions = self.x509().extensions.as_deref().unwrap_or_default();
+        extensions.iter().find(|it| it.extn_id == *id).map(|it| it.extn_value.as_bytes())
+    }
+
+    /// Says whether it names code signing as its use.
+    pub(crate) fn is_for_code_signing(&self) -> bool {
+        let usages = self.x509().get::<ExtendedKeyUsage>().ok().flatten();
+        usages.is_some_and(|(_, usages)| usages.0.contains(&ID_KP_CODE_SIGNING))
+    }
+
+    /// Says whether it may stand above others.
+    pub(crate) fn is_authority(&self) -> bool {
+        let constraints = self.x509().get::<BasicConstraints>().ok().flatten();
+        constraints.is_some_and(|(_, it)| it.ca)
+    }
+
+    /// The body (`TBSCertificate`, DER) without one of its extensions.
+    pub(crate) fn body_without(&self, id: &ObjectIdentifier) -> Option<Vec<u8>> {
+        let mut body = self.x509().clone();
+        body.extensions.as_mut()?.retain(|it| it.extn_id != *id);
+        body.to_der().ok()
     }
 
     /// The common name of the subject, else the whole subject: what to call it in a message.
@@ -141,6 +169,7 @@ pub(super) fn content(block: &pem::Block<'_>) -> Result<Vec<u8>, CertificateErro
         .ok_or_else(|| CertificateError::Malformed("the PEM holds no valid base64".into()))
 }
 
+const ID_KP_CODE_SIGNING: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.3");
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 // Fulcio's user names: <https://github.com/sigstore/fulcio/blob/main/docs/oid-info.md>
 const OTHER_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.57264.1.7");

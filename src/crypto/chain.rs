@@ -1,5 +1,6 @@
 //! Chains of certificates, and whether a leaf stands on one.
 
+use der::Encode as _;
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use webpki::{
     EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeId, KeyPurposeIdIter,
@@ -75,31 +76,78 @@ impl Chain {
             // webpki takes no leaf that is its own root; Go and so cosign do.
             return for_code_signing(leaf);
         }
-        authority(root)?;
-        // webpki looks at the basic constraints of those between, Go at their key usage too.
-        between.iter().try_for_each(may_sign)?;
-        for_code_signing(root)?;
-        let untrusted = |error: webpki::Error| CertificateError::Untrusted(explain(&error));
-        let leaf_der = CertificateDer::from(leaf.as_der());
-        let root_der = CertificateDer::from(root.as_der());
-        let anchor: TrustAnchor<'_> =
-            webpki::anchor_from_trusted_cert(&root_der).map_err(untrusted)?;
-        let between: Vec<_> = between.iter().map(|it| CertificateDer::from(it.as_der())).collect();
-        let seconds = u64::try_from(at.as_seconds()).unwrap_or(0);
-        EndEntityCert::try_from(&leaf_der)
-            .map_err(untrusted)?
-            .verify_for_usage(
-                webpki::ALL_VERIFICATION_ALGS,
-                &[anchor],
-                &between,
-                UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds)),
-                CodeSigning,
-                None,
-                None,
-            )
-            .map_err(untrusted)?;
-        Ok(())
+        issuer_key(leaf, root, between, at).map(|_| ())
     }
+
+    /// A chain of these certificates, the root last; `None` where there is none.
+    pub(crate) fn new(certificates: Vec<Certificate>) -> Option<Self> {
+        (!certificates.is_empty()).then_some(Self(certificates))
+    }
+
+    /// The key (PKIX DER) of the authority that issued `leaf`, on a way from it to the root of this chain.
+    ///
+    /// Like [`Chain::verify`], but `carried` may help on the way, and a leaf is never its own authority.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub(crate) fn issuer_of(
+        &self,
+        leaf: &Certificate,
+        carried: Option<&Self>,
+        at: Timestamp,
+    ) -> Result<Vec<u8>, CertificateError> {
+        for certificate in std::iter::once(leaf).chain(&self.0) {
+            valid(certificate, at)?;
+        }
+        let Some((root, between)) = self.0.split_last() else {
+            return Err(CertificateError::Untrusted("the chain is empty".into()));
+        };
+        let carried = carried.map(Self::certificates).unwrap_or_default();
+        let helpful = carried.iter().filter(|it| may_sign(it).is_ok()).take(MOST_CARRIED);
+        let between: Vec<_> = between.iter().chain(helpful).cloned().collect();
+        issuer_key(leaf, root, &between, at)
+    }
+}
+
+/// At most as many certificates that strangers carried are tried.
+const MOST_CARRIED: usize = 16;
+
+/// The key of the direct issuer of `leaf`, on a way to `root` through some of `between`, for code signing.
+fn issuer_key(
+    leaf: &Certificate,
+    root: &Certificate,
+    between: &[Certificate],
+    at: Timestamp,
+) -> Result<Vec<u8>, CertificateError> {
+    authority(root)?;
+    // webpki looks at the basic constraints of those between, Go at their key usage too.
+    between.iter().try_for_each(may_sign)?;
+    for_code_signing(root)?;
+    let untrusted = |error: webpki::Error| CertificateError::Untrusted(explain(&error));
+    let leaf_der = CertificateDer::from(leaf.as_der());
+    let root_der = CertificateDer::from(root.as_der());
+    let anchor: TrustAnchor<'_> = webpki::anchor_from_trusted_cert(&root_der).map_err(untrusted)?;
+    let anchors = [anchor];
+    let between: Vec<_> = between.iter().map(|it| CertificateDer::from(it.as_der())).collect();
+    let seconds = u64::try_from(at.as_seconds()).unwrap_or(0);
+    let entity = EndEntityCert::try_from(&leaf_der).map_err(untrusted)?;
+    let path = entity
+        .verify_for_usage(
+            webpki::ALL_VERIFICATION_ALGS,
+            &anchors,
+            &between,
+            UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds)),
+            CodeSigning,
+            None,
+            None,
+        )
+        .map_err(untrusted)?;
+    let key = match path.intermediate_certificates().next() {
+        Some(issuer) => Ok(issuer.subject_public_key_info().as_ref().to_vec()),
+        None => root.x509().subject_public_key_info.to_der(),
+    };
+    key.map_err(|error| CertificateError::Malformed(error.to_string()))
 }
 
 fn valid(certificate: &Certificate, at: Timestamp) -> Result<(), CertificateError> {

@@ -89,8 +89,8 @@ impl PublicKey {
         Self::from_spki(der, &SIGNER_BITS)
     }
 
-    /// Reads the key of a certification authority: the same kinds, but any RSA size that verifies.
-    pub(super) fn of_authority(der: &[u8]) -> Result<Self, PublicKeyError> {
+    /// Reads the key of an authority or a log: the same kinds, but any RSA size that verifies.
+    pub(crate) fn of_authority(der: &[u8]) -> Result<Self, PublicKeyError> {
         Self::from_spki(der, &AUTHORITY_BITS)
     }
 

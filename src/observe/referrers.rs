@@ -169,7 +169,10 @@ fn examine_bundle(
             Material::Certificate(certificate) => Some(certificate.clone()),
             Material::Key(_) | Material::None => None,
         },
-        evidence: Evidence { log_entry: bundle.log_entries > 0, timestamp: bundle.timestamps > 0 },
+        evidence: Evidence {
+            log_entry: !bundle.log_entries.is_empty(),
+            timestamp: !bundle.timestamps.is_empty(),
+        },
         passed_over: bundle.passed_over(),
         ..found(Format::Bundle, id(payload), verdict.unwrap_or(Verdict::Stranger))
     };

@@ -1,11 +1,12 @@
 //! Sigstore bundles: written as version 0.3, read in every version and spelling.
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::crypto::{Certificate, PublicKey, SignatureBytes};
 use crate::payload::dsse::{Envelope, IN_TOTO, base64_of, bytes_of};
-use crate::payload::{pre_authentication_encoding, proto_json};
+use crate::payload::timestamp::{timestamps_of, timestamps_to_json};
+use crate::payload::{LogEntry, pre_authentication_encoding, proto_json};
 
 /// The media type of a bundle of version 0.3, and the artifact type of its referrer.
 pub const BUNDLE_MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
@@ -22,10 +23,12 @@ pub struct Bundle {
     pub material: Material,
     /// How many certificates stand above the leaf.
     pub chain: usize,
-    /// How many log entries it carries.
-    pub log_entries: usize,
-    /// How many timestamps it carries.
-    pub timestamps: usize,
+    /// The log entries that it carries, in order; nothing vouches for them yet.
+    pub log_entries: Vec<LogEntry>,
+    /// The timestamps that it carries, in order: the DER of responses; nothing vouches for them yet.
+    pub timestamps: Vec<Vec<u8>>,
+    /// What is wrong with the log entries and timestamps that could not be read.
+    pub unread: Vec<String>,
     /// What is signed, with the signatures.
     pub envelope: Envelope,
 }
@@ -67,16 +70,24 @@ impl Bundle {
         let envelope = Envelope::read(envelope).map_err(|reason| wrong(&reason))?;
         let none = Value::Null;
         let material = proto_json::member(&value, "verificationMaterial").unwrap_or(&none);
-        let timestamps = proto_json::member(material, "timestampVerificationData").unwrap_or(&none);
         let (key, chain) = key_material(material);
-        Ok(Self {
-            version,
-            material: key,
-            chain,
-            log_entries: proto_json::count(material, "tlogEntries"),
-            timestamps: proto_json::count(timestamps, "rfc3161Timestamps"),
-            envelope,
-        })
+        let mut unread = Vec::new();
+        let entries = proto_json::member(material, "tlogEntries").and_then(Value::as_array);
+        let mut log_entries = Vec::new();
+        for entry in entries.map(Vec::as_slice).unwrap_or_default() {
+            match LogEntry::from_json(entry) {
+                Ok(entry) => log_entries.push(entry),
+                Err(error) => unread.push(error.to_string()),
+            }
+        }
+        let mut timestamps = Vec::new();
+        for token in timestamps_of(material) {
+            match token {
+                Some(token) => timestamps.push(token),
+                None => unread.push("a timestamp is no base64".to_owned()),
+            }
+        }
+        Ok(Self { version, material: key, chain, log_entries, timestamps, unread, envelope })
     }
 
     /// The signature, where there is exactly one.
@@ -152,6 +163,10 @@ pub struct NewBundle<'a> {
     pub statement: &'a [u8],
     /// The signature over [`statement_signed_bytes`].
     pub signature: &'a SignatureBytes,
+    /// The log entries, in order.
+    pub log_entries: &'a [LogEntry],
+    /// The timestamps, in order: the DER of responses.
+    pub timestamps: &'a [Vec<u8>],
 }
 
 /// The bytes that are signed of a statement.
@@ -167,19 +182,20 @@ impl NewBundle<'_> {
         #[serde(rename_all = "camelCase")]
         struct Json<'a> {
             media_type: &'a str,
-            verification_material: KeyOrCertificate,
+            verification_material: JsonMaterial,
             dsse_envelope: JsonEnvelope<'a>,
         }
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
-        enum KeyOrCertificate {
-            #[serde(rename_all = "camelCase")]
-            Certificate {
-                raw_bytes: String,
-            },
-            PublicKey {
-                hint: String,
-            },
+        struct JsonMaterial {
+            #[serde(skip_serializing_if = "Option::is_none")]
+            public_key: Option<Value>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            certificate: Option<Value>,
+            #[serde(skip_serializing_if = "Vec::is_empty")]
+            tlog_entries: Vec<Value>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            timestamp_verification_data: Option<Value>,
         }
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
@@ -192,9 +208,15 @@ impl NewBundle<'_> {
         struct JsonSignature {
             sig: String,
         }
-        let verification_material = match self.certificate {
-            Some(leaf) => KeyOrCertificate::Certificate { raw_bytes: base64_of(leaf.as_der()) },
-            None => KeyOrCertificate::PublicKey { hint: self.key.hint() },
+        let certificate =
+            self.certificate.map(|leaf| json!({ "rawBytes": base64_of(leaf.as_der()) }));
+        let public_key = certificate.is_none().then(|| json!({ "hint": self.key.hint() }));
+        let verification_material = JsonMaterial {
+            public_key,
+            certificate,
+            tlog_entries: self.log_entries.iter().map(LogEntry::to_json).collect(),
+            timestamp_verification_data: (!self.timestamps.is_empty())
+                .then(|| timestamps_to_json(self.timestamps)),
         };
         serde_json::to_vec(&Json {
             media_type: BUNDLE_MEDIA_TYPE,
@@ -246,7 +268,14 @@ mod tests {
             assert_eq!(bundle.material, Material::Key(key.hint()));
             assert_eq!(bundle.passed_over(), None);
             let statement = &bundle.envelope.payload;
-            let again = NewBundle { key: &key, certificate: None, statement, signature };
+            let again = NewBundle {
+                key: &key,
+                certificate: None,
+                statement,
+                signature,
+                log_entries: &[],
+                timestamps: &[],
+            };
             assert_eq!(String::from_utf8(again.to_bytes()).unwrap().as_bytes(), file);
             let claim = Statement::parse(statement).unwrap().claim(&digest()).unwrap();
             assert_eq!((claim.annotations, claim.digest), (annotations, digest()));

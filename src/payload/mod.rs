@@ -3,10 +3,12 @@
 mod bundle;
 mod carrier;
 mod dsse;
+mod log_entry;
 mod proto_json;
 mod referrer;
 mod simple_signing;
 mod statement;
+mod timestamp;
 
 use std::fmt;
 
@@ -19,9 +21,11 @@ pub use carrier::{
     Addition, Carrier, CarrierBytes, CarrierError, CarrierLayer, LayerId, annotation,
 };
 pub use dsse::{Envelope, EnvelopeSignature, pre_authentication_encoding};
+pub use log_entry::{EntryKind, InclusionProof, LogEntry, LogEntryError};
 pub use referrer::{EMPTY_CONFIG, ReferrerKind, bundle_referrer, listing_of, referrer_kind};
 pub use simple_signing::{Claim, ClaimError, SimpleSigning};
 pub use statement::{SIGN_PREDICATE, SignStatement, Statement};
+pub use timestamp::{timestamp_from_annotation, timestamp_to_annotation};
 
 /// How a signature is written and where it is kept.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]

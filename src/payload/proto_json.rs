@@ -23,8 +23,3 @@ pub(super) fn member<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
 pub(super) fn text<'a>(value: &'a Value, name: &str) -> Option<&'a str> {
     member(value, name)?.as_str()
 }
-
-/// How many elements the list `name` has; none where it is no list.
-pub(super) fn count(value: &Value, name: &str) -> usize {
-    member(value, name).and_then(Value::as_array).map_or(0, Vec::len)
-}

@@ -3,5 +3,6 @@
 //! What a service returns is verified before it is used.
 
 mod error;
+pub mod identity;
 
 pub use error::{Service, ServiceError, ServiceErrorKind};

@@ -395,9 +395,15 @@ fn refer(store: &MemoryStore, place: &Repository, digest: &Digest, left: &LeftBe
     let key = key(left.signer);
     let signature = key.private_key().sign(&signed, Hash::Sha256).unwrap();
     let key = key.private_key().public_key();
-    let mut bundle =
-        NewBundle { key, certificate: None, statement: &statement, signature: &signature }
-            .to_bytes();
+    let mut bundle = NewBundle {
+        key,
+        certificate: None,
+        statement: &statement,
+        signature: &signature,
+        log_entries: &[],
+        timestamps: &[],
+    }
+    .to_bytes();
     if left.spelling == Spelling::Broken {
         bundle = b"%%%".to_vec();
     }
