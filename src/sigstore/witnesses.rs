@@ -71,14 +71,15 @@ impl Witnesses {
 #[derive(Debug)]
 pub struct WitnessPool {
     network: Network,
+    trust: Arc<TrustedRoot>,
     logs: BTreeMap<(String, u32), Arc<dyn Log>>,
     authorities: BTreeMap<String, Arc<TimestampAuthority>>,
 }
 
 impl WitnessPool {
-    /// No connection yet.
-    pub fn new(network: Network) -> Self {
-        Self { network, logs: BTreeMap::new(), authorities: BTreeMap::new() }
+    /// No connection yet; `trust` is the trusted root of the run.
+    pub fn new(network: Network, trust: Arc<TrustedRoot>) -> Self {
+        Self { network, trust, logs: BTreeMap::new(), authorities: BTreeMap::new() }
     }
 
     /// The logs at these addresses. Sends nothing.
@@ -99,7 +100,7 @@ impl WitnessPool {
         if let Some(log) = self.logs.get(&place) {
             return Ok(Arc::clone(log));
         }
-        let log = rekor::open(endpoint, &self.network)?;
+        let log = rekor::open(endpoint, &self.trust, &self.network)?;
         Ok(Arc::clone(self.logs.entry(place).or_insert(log)))
     }
 
@@ -219,7 +220,7 @@ impl Witness {
         let [token] = tokens;
         match proof.timestamps {
             1 => Ok(token),
-            _ => Err(lie(Service::Timestamp, &authority.at().to_string(), &proof)),
+            _ => Err(lie(Service::Timestamp, &format!("{authority:?}"), &proof)),
         }
     }
 

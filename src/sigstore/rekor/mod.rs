@@ -6,13 +6,14 @@ mod v1;
 mod v2;
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use crate::crypto::Hash;
 use crate::payload::LogEntry;
 use crate::sigstore::{Endpoint, Network, ServiceError};
-use crate::trust::Signed;
+use crate::trust::{Signed, TrustedRoot};
 
 pub use entry::Recorded;
 pub use v1::RekorV1;
@@ -48,10 +49,11 @@ pub trait Log: fmt::Debug + Send + Sync {
 /// `rekor::refused` for what is no URL; `rekor::tls`.
 pub(super) fn open(
     endpoint: &Endpoint,
+    trust: &TrustedRoot,
     network: &Network,
-) -> Result<Box<dyn Log>, ServiceError> {
+) -> Result<Arc<dyn Log>, ServiceError> {
     Ok(match endpoint.version {
-        1 => Box::new(RekorV1::new(&endpoint.url, network)?),
-        _ => Box::new(RekorV2::new(&endpoint.url, network)?),
+        1 => Arc::new(RekorV1::new(&endpoint.url, network)?),
+        _ => Arc::new(RekorV2::new(&endpoint.url, trust.log_ids(), network)?),
     })
 }

@@ -70,7 +70,7 @@ impl<'a> Tiles<'a> {
             if !rest.is_empty() {
                 return Err(wrong("a tile has no whole hashes"));
             }
-            let hashes = hashes.iter().map(|it| Sha256Hash::from_bytes(*it)).collect();
+            let hashes = hashes.iter().map(|it| Sha256Hash::new(*it)).collect();
             fetched.insert((level, tile), hashes);
         }
         let hashes: Option<Vec<Vec<u8>>> = ranges

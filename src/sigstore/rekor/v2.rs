@@ -22,27 +22,40 @@ const AT_ONCE: usize = 128;
 #[derive(Debug)]
 pub struct RekorV2 {
     connection: Connection,
+    ids: Vec<Vec<u8>>,
 }
 
 impl RekorV2 {
-    /// The log at `url`. Sends nothing.
+    /// The log at `url`, which is one of those whose ids are given. Sends nothing.
     ///
     /// # Errors
     ///
     /// `rekor::refused` for what is no URL; `rekor::tls`.
-    pub fn new(url: &str, network: &Network) -> Result<Self, ServiceError> {
-        Ok(Self { connection: Connection::new(Service::Rekor, url, AT_ONCE, network)? })
+    pub fn new<'a>(
+        url: &str,
+        ids: impl IntoIterator<Item = &'a [u8]>,
+        network: &Network,
+    ) -> Result<Self, ServiceError> {
+        let connection = Connection::new(Service::Rekor, url, AT_ONCE, network)?;
+        Ok(Self { connection, ids: ids.into_iter().map(<[u8]>::to_vec).collect() })
     }
 
     /// The entry at `index`, put together from the tiles of the log.
-    async fn entry(&self, index: u64, signed: &Signed<'_>) -> Result<LogEntry, ServiceError> {
-        let tiles = Tiles::new(&self.connection);
-        let (body, inclusion) = tiles.entry(index).await?;
-        let kind = EntryKind { name: "hashedrekord".into(), version: "0.0.2".into() };
-        let (log_id, integrated_time, promise) = (Vec::new(), None, None);
-        let _ = signed;
-        let inclusion = Some(inclusion);
-        Ok(LogEntry { log_id, log_index: index, kind, integrated_time, promise, inclusion, body })
+    async fn entry(&self, index: u64) -> Result<LogEntry, ServiceError> {
+        let (body, inclusion) = Tiles::new(&self.connection).entry(index).await?;
+        let id = self.ids.iter().find(|id| is_signed_by(&inclusion.checkpoint, id));
+        let id = id.ok_or_else(|| {
+            self.connection.untrusted(RECORD, "its checkpoint is signed by no log of the trusted root")
+        })?;
+        Ok(LogEntry {
+            log_id: id.clone(),
+            log_index: index,
+            kind: EntryKind { name: "hashedrekord".into(), version: "0.0.2".into() },
+            integrated_time: None,
+            promise: None,
+            inclusion: Some(inclusion),
+            body,
+        })
     }
 }
 
@@ -59,7 +72,7 @@ impl Log for RekorV2 {
             Err(failure) if failure.kind == HttpFailureKind::Conflict => {
                 let index = failure.header("x-log-index").and_then(|it| it.parse().ok());
                 let index = index.ok_or_else(|| failed(failure))?;
-                return self.entry(index, signed).await;
+                return self.entry(index).await;
             }
             Err(failure) => return Err(failed(failure)),
         };
@@ -119,6 +132,15 @@ fn key_details(algorithm: KeyAlgorithm, hash: Hash) -> Option<&'static str> {
         (KeyAlgorithm::Rsa(4096), Hash::Sha256) => "PKIX_RSA_PKCS1V15_4096_SHA256",
         _ => return None,
     })
+}
+
+/// Says whether a signature line of a checkpoint names this log: by the first four bytes of its id.
+///
+/// Source: C2SP `signed-note`.
+fn is_signed_by(checkpoint: &str, id: &[u8]) -> bool {
+    let signatures = checkpoint.lines().filter_map(|line| line.strip_prefix("\u{2014} "));
+    let mut signatures = signatures.filter_map(|line| STANDARD.decode(line.split(' ').nth(1)?).ok());
+    signatures.any(|it| it.get(..4).is_some_and(|hint| id.starts_with(hint)))
 }
 
 fn why_not(algorithm: KeyAlgorithm, hash: Hash) -> String {
