@@ -212,6 +212,7 @@ async fn a_key_is_opened_once_a_run_and_for_a_plan_not_at_all() {
     let observer = Observer {
         store: Arc::clone(&store) as Arc<dyn ReadStore>,
         keyring: Arc::clone(&keyring),
+        deployment: Arc::new(Deployment::none()),
         clock: Arc::new(SystemClock),
         options: ObserveOptions::default(),
     };

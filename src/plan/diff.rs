@@ -144,7 +144,7 @@ impl Matching<'_> {
                 format!("no signer is called `{}`", want.signer),
             ));
         };
-        if let SignerKey::Unknown(reason) = &state.key {
+        if let Some(reason) = state.unknown() {
             return blocked(reason.clone());
         }
         if let Some(reason) = self.target.blocked.first() {
@@ -181,7 +181,7 @@ impl Matching<'_> {
                     Field::Certificate | Field::CertificateChain | Field::Expiry
                 )
             });
-            if certificate_only && found.evidence.is_none() && declared.certificate.is_some() {
+            if certificate_only && found.carried.is_none() && declared.certificate.is_some() {
                 set(paired, *index);
                 return Change::Attach { want: want.clone(), to: Some(found.clone()) };
             }
@@ -281,7 +281,7 @@ impl Matching<'_> {
 
     fn unmet_requirement(&self) -> Option<Failure> {
         self.target.requires.iter().find_map(|signer| {
-            if let Some(SignerState { key: SignerKey::Unknown(reason), .. }) = self.state(signer) {
+            if let Some(reason) = self.state(signer).and_then(SignerState::unknown) {
                 return Some(reason.clone());
             }
             let signed = self.found.iter().any(|found| {
@@ -303,10 +303,7 @@ impl Matching<'_> {
 
     /// Says whether something that is not known keeps everything in place.
     fn holds_cleaning(&self) -> bool {
-        let unknown_signer = self
-            .signers
-            .values()
-            .any(|state| !matches!(state.key, SignerKey::Identity | SignerKey::Known(_)));
+        let unknown_signer = self.signers.values().any(|state| !state.is_known());
         let unreadable = self
             .found
             .iter()

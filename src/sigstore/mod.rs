@@ -4,6 +4,7 @@
 
 mod config;
 mod connection;
+mod deployment;
 mod error;
 mod fulcio;
 pub mod identity;
@@ -13,6 +14,7 @@ mod witnesses;
 
 pub use config::{Endpoint, SigningConfig, SigningConfigError};
 pub use connection::Network;
+pub use deployment::{Deployment, DeploymentSource, Opened};
 pub use error::{Service, ServiceError, ServiceErrorKind};
 pub use fulcio::Fulcio;
 pub use rekor::{Log, Recorded, RekorV1, RekorV2};

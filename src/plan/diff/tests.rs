@@ -101,7 +101,9 @@ impl World {
             claim: Some(Arc::new(claim)),
             certificate: None,
             chain: None,
+            carried: Evidence::default(),
             evidence: Evidence::default(),
+            problems: Box::default(),
             proven: None,
             passed_over: None,
         });
