@@ -55,7 +55,9 @@ fn world(number: usize, annotations: &Arc<Annotations>) -> (Target, Observed) {
         claim: Some(Arc::new(claim)),
         certificate: None,
         chain: None,
+        carried: Evidence::default(),
         evidence: Evidence::default(),
+        problems: Box::default(),
         proven: None,
         passed_over: None,
     };

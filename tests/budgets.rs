@@ -26,6 +26,7 @@ use countersign::keys::Keyring;
 use countersign::keys::memory::MemoryEnvironment;
 use countersign::model::SystemClock;
 use countersign::observe::{ObserveOptions, Observer};
+use countersign::sigstore::Deployment;
 use countersign::spec::{LoadOptions, MemoryFiles, Spec};
 use countersign::store::{Intent, ReadStore, RemoteOptions, RemoteStore, Store};
 use program::{PASSWORD, Workshop, fixture_key};
@@ -212,6 +213,7 @@ async fn a_key_is_opened_once_a_run_and_for_a_plan_not_at_all() {
     let observer = Observer {
         store: Arc::clone(&store) as Arc<dyn ReadStore>,
         keyring: Arc::clone(&keyring),
+        deployment: Arc::new(Deployment::none()),
         clock: Arc::new(SystemClock),
         options: ObserveOptions::default(),
     };

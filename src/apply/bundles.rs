@@ -319,7 +319,14 @@ impl Converge {
         } else {
             None
         };
-        let observed = look(target, store, &self.signers, carrier.as_ref(), Some(read)).await;
+        let observed = look(
+            target,
+            store,
+            (&self.signers, self.applier.clock.now()),
+            carrier.as_ref(),
+            Some(read),
+        )
+        .await;
         let mut fresh = self.diff_again(target, &observed)?;
         for step in steps.iter_mut().filter(|step| step.result.is_none()) {
             match fresh.iter().position(|change| StepId::of(change) == step.id) {

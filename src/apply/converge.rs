@@ -195,8 +195,14 @@ impl Converge {
             None
         };
         let carrier = current.as_read();
-        let observed =
-            look(target, store, &self.signers, carrier.as_ref(), referrers.as_ref()).await;
+        let observed = look(
+            target,
+            store,
+            (&self.signers, self.applier.clock.now()),
+            carrier.as_ref(),
+            referrers.as_ref(),
+        )
+        .await;
         let mut fresh = self.diff_again(target, &observed)?;
         for step in steps.iter_mut().filter(|step| step.result.is_none()) {
             let same = fresh.iter().position(|change| StepId::of(change) == step.id);

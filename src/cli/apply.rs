@@ -115,7 +115,8 @@ async fn write(
 }
 
 fn check_guards(args: &ApplyArgs, plan: &Plan) -> Result<(), Failed> {
-    let limits = Limits::new(args.allow_clean, args.allow_resign);
+    let limits =
+        Limits::new(args.allow_clean, args.allow_resign).with_log_entries(args.max_log_entries);
     limits.check(plan).map_err(|guarded| {
         Failed::new(ExitCode::Guarded, guarded.code(), guarded.to_string())
             .help(format!("nothing was written; if all of it is meant, add {}", guarded.flag()))

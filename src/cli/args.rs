@@ -241,6 +241,9 @@ pub(crate) struct ApplyArgs {
     /// Lifts the guard on signatures that are made anew, up to this number
     #[arg(long, value_name = "N", help_heading = "Guards")]
     pub(crate) allow_resign: Option<usize>,
+    /// Refuses a plan that makes more entries in transparency logs
+    #[arg(long, value_name = "N", help_heading = "Guards")]
+    pub(crate) max_log_entries: Option<usize>,
     /// Refuses any plan but the one with this fingerprint
     #[arg(long, value_name = "FINGERPRINT", help_heading = "Guards")]
     pub(crate) expect: Option<Digest>,

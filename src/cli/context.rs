@@ -10,7 +10,8 @@ use countersign::model::{Clock, SafeUrl, SystemClock};
 use countersign::observe::{Immutable, ObserveOptions, Observer, Shard};
 use countersign::plan::{Desired, Plan, Signers};
 use countersign::render::{Detail, Style};
-use countersign::spec::{AllowEnv, LoadOptions, Spec, Untrusted};
+use countersign::sigstore::{Deployment, Opened};
+use countersign::spec::{AllowEnv, LoadOptions, Sigstore, Spec, Untrusted};
 use countersign::store::{
     CachedStore, Intent, LayoutStore, ProcessEnvironment, Proxies, RegistryRule, RemoteOptions,
     RemoteStore, Store, Stores, credential_files,
@@ -131,6 +132,7 @@ impl Context {
         let observer = Observer {
             store: Arc::clone(&store) as Arc<_>,
             keyring: Arc::new(Keyring::new(spec.keyring, environment)),
+            deployment: Arc::new(deployment(spec.sigstore)),
             clock: Arc::clone(&self.clock),
             options,
         };
@@ -211,6 +213,11 @@ impl Context {
 fn called() -> String {
     let typed = std::env::args_os().next().unwrap_or_default();
     typed.into_string().ok().filter(|it| !it.is_empty()).unwrap_or("countersign".to_owned())
+}
+
+/// The deployment whose files the spec names.
+fn deployment(sigstore: Option<Sigstore>) -> Deployment {
+    sigstore.map_or_else(Deployment::none, |it| Deployment::of(Opened { root: it.trusted_root }))
 }
 
 /// The part of a registry's rates that one of `parts` processes may take.

@@ -86,11 +86,11 @@ async fn explanations(
     if targets.is_empty() {
         targets.push(undeclared(image, digest, args));
     }
-    let signers = open_signers(&near, &targets, Opening::All, &observer.keyring).await;
+    let signers = open_signers(&near, &targets, Opening::All, observer.openers()).await;
     let now = observer.clock.now();
     let mut explanations = Vec::new();
     for target in targets {
-        let observed = examine_closely(&target, &*observer.store, &signers).await;
+        let observed = examine_closely(&target, &*observer.store, &signers, now).await;
         let options = DiffOptions { now, cleaning: Cleaning::AsDeclared };
         let changes = diff(&target, &observed, &signers, &options);
         explanations.push(explain(&target, &observed, &signers, &changes, now));

@@ -16,6 +16,7 @@ use crate::keys::{
     provider,
 };
 use crate::model::{Secret, SignerName};
+use crate::trust::IdentityPolicy;
 
 /// What a signer of the spec signs and verifies with.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -29,6 +30,8 @@ pub enum KeySource {
         /// The declared public half: then planning and verifying never touch the key.
         public_key: Option<PublicKey>,
     },
+    /// An identity that signs with a new key and a short-lived certificate now and then ("keyless").
+    Keyless(Arc<IdentityPolicy>),
     /// Only a public key: signed elsewhere, attached here.
     PublicKey(PublicKey),
 }
@@ -137,6 +140,10 @@ impl Keyring {
                 KeyError::new("sign with", name, KeyErrorKind::Unsupported)
                     .because("the signer has only a public key")
                     .advise("sign elsewhere and attach the signature with [[images.attachments]], or give the signer a `key`"),
+            )),
+            Source::Declared(KeySource::Keyless(_)) => Err(Arc::new(
+                KeyError::new("sign with", name, KeyErrorKind::Unsupported)
+                    .because("nothing in this run gives certificates for identities"),
             )),
             Source::Declared(KeySource::Key { reference, password, public_key }) => {
                 let open = || self.open(reference, password, public_key.as_ref());

@@ -1,6 +1,6 @@
 //! What is on one subject: reads its carrier, and judges every signature in it.
 
-use crate::model::{Descriptor, Digest, Locator, Repository, Tag};
+use crate::model::{Descriptor, Digest, Locator, Repository, Tag, Timestamp};
 use crate::observe::failure_of;
 use crate::observe::judge::Judge;
 use crate::observe::referrers::{examine_referrers, read_referrers};
@@ -18,7 +18,12 @@ const MAX_PAYLOAD: u64 = 1 << 20;
 /// more each. A payload whose digest is that of a wanted one is not downloaded; the others are, where
 /// something depends on them. Where something is missing, one more request makes sure that the subject
 /// exists.
-pub async fn examine(target: &Target, store: &dyn ReadStore, signers: &Signers) -> Observed {
+pub async fn examine(
+    target: &Target,
+    store: &dyn ReadStore,
+    signers: &Signers,
+    now: Timestamp,
+) -> Observed {
     let carrier = async {
         if reads(target, Format::SimpleSigning) {
             read_carrier(target, store).await
@@ -35,7 +40,7 @@ pub async fn examine(target: &Target, store: &dyn ReadStore, signers: &Signers) 
     };
     match futures::future::join(carrier, referrers).await {
         (Ok(carrier), Ok(referrers)) => {
-            look(target, store, signers, carrier.as_ref(), referrers.as_ref()).await
+            look(target, store, (signers, now), carrier.as_ref(), referrers.as_ref()).await
         }
         (Err(reason), _) | (_, Err(reason)) => Observed::Unreadable(reason),
     }
@@ -50,11 +55,11 @@ pub(crate) fn reads(target: &Target, format: Format) -> bool {
 pub(crate) async fn look(
     target: &Target,
     store: &dyn ReadStore,
-    signers: &Signers,
+    (signers, now): (&Signers, Timestamp),
     carrier: Option<&ReadCarrier>,
     referrers: Option<&Referrers>,
 ) -> Observed {
-    let judge = Judge::new(target, signers);
+    let judge = Judge::new(target, signers, now);
     let layers: Vec<CarrierLayer<'_>> =
         carrier.map(|it| it.carrier.layers().collect()).unwrap_or_default();
     let mut found: Vec<Found> = layers.iter().map(|layer| judge.at_sight(layer)).collect();
@@ -88,9 +93,10 @@ pub async fn examine_closely(
     target: &Target,
     store: &dyn ReadStore,
     signers: &Signers,
+    now: Timestamp,
 ) -> Observed {
     let closely = Target { prune: Prune::Undeclared, ..target.clone() };
-    examine(&closely, store, signers).await
+    examine(&closely, store, signers, now).await
 }
 
 /// A carrier as a store gave it.

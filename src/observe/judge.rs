@@ -4,33 +4,39 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::crypto::{Certificate, Chain, PublicKey, SignatureBytes};
-use crate::model::{Digest, SignerName};
+use crate::model::{Digest, SignerName, Timestamp};
+use crate::observe::evidence::{Carried, SignedBytes};
 use crate::payload::{CarrierLayer, Claim, Format, annotation};
 use crate::plan::{
     Evidence, Failure, Found, Prune, SignerKey, SignerState, Signers, Target, Verdict, WantOrigin,
 };
+use crate::trust::Content;
 
 /// Judges the signatures of one target.
 pub(super) struct Judge<'a> {
     pub(super) target: &'a Target,
     signers: &'a Signers,
+    now: Timestamp,
     /// The payloads that are wanted: they need no download.
     wanted: BTreeMap<&'a Digest, Vec<u8>>,
 }
 
 impl<'a> Judge<'a> {
-    pub(super) fn new(target: &'a Target, signers: &'a Signers) -> Self {
+    pub(super) fn new(target: &'a Target, signers: &'a Signers, now: Timestamp) -> Self {
         let wanted = target
             .wants
             .iter()
             .filter(|want| want.format == Format::SimpleSigning)
             .map(|want| (&want.payload, want.payload_bytes(&target.subject.digest)));
-        Self { target, signers, wanted: wanted.collect() }
+        Self { target, signers, now, wanted: wanted.collect() }
     }
 
     /// What the manifest alone tells of a layer.
     pub(super) fn at_sight(&self, layer: &CarrierLayer<'_>) -> Found {
         let descriptor = layer.descriptor;
+        let is_there = |key: &str| usize::from(descriptor.annotation(key).is_some());
+        let carried =
+            Evidence::counted(is_there(annotation::BUNDLE), is_there(annotation::TIMESTAMP));
         let mut found = Found {
             format: Format::SimpleSigning,
             position: layer.position,
@@ -43,10 +49,9 @@ impl<'a> Judge<'a> {
             chain: descriptor
                 .annotation(annotation::CHAIN)
                 .and_then(|pem| Chain::from_pem(pem).ok()),
-            evidence: Evidence {
-                log_entry: descriptor.annotation(annotation::BUNDLE).is_some(),
-                timestamp: descriptor.annotation(annotation::TIMESTAMP).is_some(),
-            },
+            carried,
+            evidence: Evidence::default(),
+            problems: Box::default(),
             proven: None,
             passed_over: None,
         };
@@ -70,10 +75,46 @@ impl<'a> Judge<'a> {
 
     fn judge(&self, found: &mut Found, layer: &CarrierLayer<'_>, payload: &[u8]) {
         found.claim = Claim::parse(payload).ok().map(Arc::new);
-        found.verdict = layer
-            .signature()
-            .and_then(|signature| self.signer_of(payload, &signature))
-            .unwrap_or(Verdict::Stranger);
+        found.verdict = Verdict::Stranger;
+        if let Some(signature) = &layer.signature() {
+            let content = Content::Message(payload);
+            let signed = SignedBytes { bytes: payload, content, signature };
+            self.decide(&signed, || Carried::of_layer(layer), found);
+        }
+    }
+
+    /// Says whose signature it is, and what of its evidence holds. A key decides before a certificate.
+    pub(super) fn decide(
+        &self,
+        signed: &SignedBytes<'_>,
+        carried: impl Fn() -> Carried,
+        found: &mut Found,
+    ) {
+        if let Some(verdict) = self.signer_of(signed.bytes, signed.signature) {
+            let signer = match &verdict {
+                Verdict::Signed { signer, .. } => self.signers.get(signer),
+                _ => None,
+            };
+            let known = signer.and_then(|state| Some((state, state.public_key()?)));
+            if let Some((state, key)) = known.filter(|(state, _)| state.root().is_some()) {
+                carried().prove(signed, state, key, self.now, found);
+            }
+            found.verdict = verdict;
+        } else if found.certificate.is_some() && self.has_identities() {
+            let verdict = carried().signed_by(signed, self.in_order(), self.now, found);
+            found.verdict = verdict.unwrap_or(Verdict::Stranger);
+        }
+    }
+
+    fn has_identities(&self) -> bool {
+        self.signers.values().any(|it| it.profile.identity.is_some())
+    }
+
+    /// The signers, the image's own first.
+    fn in_order(&self) -> impl Iterator<Item = (&'a SignerName, &'a SignerState)> {
+        let (target, signers) = (self.target, self.signers);
+        let own = target.signers.iter().filter_map(|name| signers.get_key_value(name));
+        own.chain(signers.iter().filter(|(name, _)| !target.signers.contains(name)))
     }
 
     /// Whose signature over `payload` it is: the image's own signers are tried first.
@@ -81,10 +122,7 @@ impl<'a> Judge<'a> {
         if let Some(verdict) = self.given(payload, signature) {
             return Some(verdict);
         }
-        let own =
-            self.target.signers.iter().filter_map(|name| Some((name, self.signers.get(name)?)));
-        let others = self.signers.iter().filter(|(name, _)| !self.target.signers.contains(name));
-        own.chain(others).find_map(|(name, state)| verdict(name, state, payload, signature))
+        self.in_order().find_map(|(name, state)| verdict(name, state, payload, signature))
     }
 
     /// A signature without a key to check it with: the very one that is to be attached is there.

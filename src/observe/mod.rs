@@ -3,6 +3,7 @@
 //! Reads only, by type. First every tag and index is resolved, because the wants of several entries may
 //! meet on one digest; then the signatures of each digest are read, side by side.
 
+mod evidence;
 mod examine;
 mod given;
 mod judge;
@@ -27,13 +28,15 @@ pub(crate) use signers::failure_of as key_failure;
 pub use signers::{Opening, open_signers};
 pub use stored::{Stored, stored};
 
+use crate::crypto::PublicKey;
 use crate::keys::Keyring;
 use crate::model::{Clock, Glob, Repository};
 use crate::plan::{
     Change, Cleaning, Desired, DiffOptions, Explanation, Failure, Making, Observed, Plan,
     SeenReferrers, SignerFingerprints, Signers, Target, TargetPlan, Unresolved, bundle_warnings,
-    diff, explain, hold_parents, signer_warnings,
+    diff, explain, hold_parents, identity_text, signer_warnings,
 };
+use crate::sigstore::Deployment;
 use crate::store::{ReadStore, RegistryRule, StoreError};
 
 /// How to look.
@@ -112,6 +115,8 @@ pub struct Observer {
     pub store: Arc<dyn ReadStore>,
     /// The signers, with their public keys.
     pub keyring: Arc<Keyring>,
+    /// Whom to trust besides, and the services that sign.
+    pub deployment: Arc<Deployment>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// How to look.
@@ -142,7 +147,7 @@ impl Observer {
             resolved.targets.retain(|target| shard.holds(target));
         }
         let signers =
-            open_signers(desired, &resolved.targets, Opening::Needed, &self.keyring).await;
+            open_signers(desired, &resolved.targets, Opening::Needed, self.openers()).await;
         let signers = Arc::new(signers);
         progress.total(resolved.targets.len());
         let options = self.diff_options();
@@ -152,7 +157,7 @@ impl Observer {
             .map(|(index, target)| {
                 let (store, signers) = (Arc::clone(&self.store), Arc::clone(&signers));
                 let looked = tokio::spawn(async move {
-                    let observed = examine(&target, &*store, &signers).await;
+                    let observed = examine(&target, &*store, &signers, options.now).await;
                     plan_target(&target, &observed, &signers, &options)
                 });
                 async move { (index, looked.await) }
@@ -191,11 +196,11 @@ impl Observer {
     /// images of an index before it; with them come the entries that could not be resolved.
     pub async fn explain(&self, desired: &Desired) -> (Vec<Explanation>, Vec<Unresolved>) {
         let resolved = resolve(desired, &self.store, &self.options).await;
-        let signers = open_signers(desired, &resolved.targets, Opening::All, &self.keyring).await;
+        let signers = open_signers(desired, &resolved.targets, Opening::All, self.openers()).await;
         let options = DiffOptions { cleaning: Cleaning::AsDeclared, ..self.diff_options() };
         let looked: Vec<(Observed, TargetPlan)> = stream::iter(resolved.targets)
             .map(|target| async {
-                let observed = examine_closely(&target, &*self.store, &signers).await;
+                let observed = examine_closely(&target, &*self.store, &signers, options.now).await;
                 let plan = plan_target(&Arc::new(target), &observed, &signers, &options);
                 (observed, plan)
             })
@@ -208,6 +213,11 @@ impl Observer {
             explain(&plan.target, observed, &signers, &plan.changes, options.now)
         });
         (explained.collect(), resolved.unresolved)
+    }
+
+    /// What the keys and the trust of signers come from.
+    pub fn openers(&self) -> (&Keyring, &Deployment) {
+        (&self.keyring, &self.deployment)
     }
 
     fn diff_options(&self) -> DiffOptions {
@@ -248,7 +258,13 @@ fn slim(changes: &mut Vec<Change>) {
 fn fingerprints(signers: &Signers) -> BTreeMap<crate::model::SignerName, SignerFingerprints> {
     let fingerprints = signers.iter().map(|(name, state)| {
         let certificate = state.profile.certificate.as_ref().map(|it| it.fingerprint());
-        (name.clone(), SignerFingerprints { key: state.fingerprint(), certificate })
+        let fingerprints = SignerFingerprints {
+            key: state.public_key().map(PublicKey::fingerprint),
+            certificate,
+            identity: state.profile.identity.as_ref().map(|it| identity_text(it).into()),
+            services: state.services.clone(),
+        };
+        (name.clone(), fingerprints)
     });
     fingerprints.collect()
 }

@@ -6,15 +6,17 @@ use futures::StreamExt as _;
 use futures::stream;
 
 use crate::model::{Descriptor, Digest, Locator, Manifest, Repository};
+use crate::observe::evidence::{Carried, SignedBytes};
 use crate::observe::examine::read_payload;
 use crate::observe::failure_of;
 use crate::observe::judge::Judge;
 use crate::payload::{
-    Bundle, Claim, Format, LayerId, Material, ReferrerKind, SIGN_PREDICATE, Statement, annotation,
+    Bundle, Claim, Format, LayerId, ReferrerKind, SIGN_PREDICATE, Statement, annotation,
     listing_of, referrer_kind,
 };
 use crate::plan::{Evidence, Failure, Found, IndexFault, SeenReferrers, Target, Verdict};
 use crate::store::{Listing, ReadStore, Referrers};
+use crate::trust::Content;
 
 /// A bundle of a signature has a few kilobytes; what is larger is an attestation.
 const MAX_BUNDLE: u64 = 1 << 20;
@@ -159,23 +161,19 @@ fn examine_bundle(
         return Entry { is_bundle, ..Entry::default() };
     }
     let claim = statement.and_then(|it| it.claim(&judge.target.subject.digest));
-    let verdict = bundle
-        .signature()
-        .filter(|_| is_signature)
-        .and_then(|signature| judge.signer_of(&bundle.envelope.signed_bytes(), signature));
-    let found = Found {
+    let carried = Carried::of_bundle(&bundle);
+    let mut found = Found {
         claim: claim.map(Arc::new),
-        certificate: match &bundle.material {
-            Material::Certificate(certificate) => Some(certificate.clone()),
-            Material::Key(_) | Material::None => None,
-        },
-        evidence: Evidence {
-            log_entry: !bundle.log_entries.is_empty(),
-            timestamp: !bundle.timestamps.is_empty(),
-        },
+        certificate: carried.certificate.clone(),
+        carried: carried.count(),
         passed_over: bundle.passed_over(),
-        ..found(Format::Bundle, id(payload), verdict.unwrap_or(Verdict::Stranger))
+        ..found(Format::Bundle, id(payload), Verdict::Stranger)
     };
+    if let Some(signature) = bundle.signature().filter(|_| is_signature) {
+        let bytes = &bundle.envelope.signed_bytes();
+        let signed = SignedBytes { bytes, content: Content::Statement(payload), signature };
+        judge.decide(&signed, || Carried::of_bundle(&bundle), &mut found);
+    }
     Entry { found: vec![found], is_bundle, fault: None }
 }
 
@@ -217,7 +215,9 @@ fn found(format: Format, id: LayerId, verdict: Verdict) -> Found {
         claim: None,
         certificate: None,
         chain: None,
+        carried: Evidence::default(),
         evidence: Evidence::default(),
+        problems: Box::default(),
         proven: None,
         passed_over: None,
     }

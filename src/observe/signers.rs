@@ -1,12 +1,16 @@
 //! The public keys of a run: each is asked for once, and only where something depends on it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::keys::{KeyError, KeyErrorKind, Keyring};
 use crate::model::SignerName;
 use crate::plan::{
-    Ability, Desired, Failure, FailureClass, Prune, SignerKey, SignerState, Signers, Target,
+    Ability, Desired, Failure, FailureClass, Prune, Services, SignerKey, SignerProfile,
+    SignerState, SignerTrust, Signers, Target,
 };
+use crate::sigstore::Deployment;
+use crate::trust::TrustedRoot;
 
 /// Which public keys are asked for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -17,31 +21,68 @@ pub enum Opening {
     Needed,
 }
 
-/// Gets the public keys of the signers that `targets` need; where something may be removed, of all.
+/// Gets the public keys of the signers that `targets` need, and what vouches for their evidence; where
+/// something may be removed, of all.
 ///
-/// A signature whose signer is not known must not look like a stranger's.
+/// A signature whose signer is not known must not look like a stranger's. The deployment is opened at
+/// most once, and only where a signer has an identity or declares log entries or timestamps.
 pub async fn open_signers(
     desired: &Desired,
     targets: &[Target],
     opening: Opening,
-    keyring: &Keyring,
+    (keyring, deployment): (&Keyring, &Deployment),
 ) -> Signers {
     let everything =
         opening == Opening::All || targets.iter().any(|target| target.prune > Prune::Keep);
     let needed: BTreeSet<&SignerName> =
         targets.iter().flat_map(|it| it.signers.iter().chain(&it.requires)).collect();
+    let is_needed = |name: &SignerName| everything || needed.contains(name);
+    let trusting =
+        |name: &SignerName, profile: &SignerProfile| is_needed(name) && needs_trust(profile);
+    let opened = match desired.signers.iter().any(|(name, profile)| trusting(name, profile)) {
+        true => Some(deployment.opened().await),
+        false => None,
+    };
+    let opened = opened.as_ref();
     let opening = desired.signers.iter().map(|(name, profile)| {
-        let needed = everything || needed.contains(name);
+        let needed = is_needed(name);
+        let trust = match opened {
+            Some(Ok(opened)) => SignerTrust::Known(trust_of(profile, &opened.root)),
+            Some(Err(reason)) if trusting(name, profile) => SignerTrust::Unknown(reason.clone()),
+            Some(Err(_)) | None => SignerTrust::NotNeeded,
+        };
         async move {
             let key = match profile.ability {
+                Ability::Sign | Ability::VerifyOnly if profile.identity.is_some() => {
+                    SignerKey::Identity
+                }
                 Ability::AttachOnly => SignerKey::Unchecked,
                 Ability::Sign | Ability::VerifyOnly if needed => key_of(keyring, name).await,
                 Ability::Sign | Ability::VerifyOnly => SignerKey::NotNeeded,
             };
-            (name.clone(), SignerState { profile: profile.clone(), key })
+            (
+                name.clone(),
+                SignerState { profile: profile.clone(), key, trust, services: Services::default() },
+            )
         }
     });
     futures::future::join_all(opening).await.into_iter().collect()
+}
+
+/// Says whether something that is declared of the signer is verified with a trusted root.
+fn needs_trust(profile: &SignerProfile) -> bool {
+    profile.identity.is_some() || profile.transparency_log || profile.timestamps() > 0
+}
+
+/// The root with the timestamp authorities that the signer names itself.
+fn trust_of(profile: &SignerProfile, root: &Arc<TrustedRoot>) -> Arc<TrustedRoot> {
+    let authorities = profile.timestamp_authorities.iter().flatten();
+    let mut chains = authorities.filter_map(|it| it.chain.as_ref()).peekable();
+    if chains.peek().is_none() {
+        return Arc::clone(root);
+    }
+    let root = TrustedRoot::clone(root);
+    Arc::new(chains.fold(root, TrustedRoot::with_timestamp_authority))
 }
 
 async fn key_of(keyring: &Keyring, name: &SignerName) -> SignerKey {

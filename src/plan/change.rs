@@ -221,6 +221,10 @@ pub enum Field {
     Expiry,
     /// The hash of the signature.
     Hash,
+    /// The entry in a transparency log.
+    LogEntry,
+    /// The timestamps.
+    Timestamp,
 }
 
 impl Field {
@@ -235,6 +239,8 @@ impl Field {
             Self::Digest => "digest",
             Self::Expiry => "expiry",
             Self::Hash => "hash",
+            Self::LogEntry => "log_entry",
+            Self::Timestamp => "timestamp",
         }
     }
 }

@@ -3,7 +3,9 @@
 use crate::crypto::{Certificate, Chain};
 use crate::model::{Annotations, Digest, Timestamp};
 use crate::payload::Format;
-use crate::plan::{Difference, Failure, Field, Found, SignerState, Verdict, Want, WantOrigin};
+use crate::plan::{
+    Difference, Failure, Field, Found, SignerKey, SignerState, Verdict, Want, WantOrigin,
+};
 
 /// The certificate and chain that a want asks for.
 pub(crate) struct Declared<'a> {
@@ -140,6 +142,16 @@ pub(crate) fn differences(
         };
         differ(Field::CertificateChain, count(found.chain.as_ref()), count(Some(chain)));
     }
+    let (carried, held) = (found.carried, found.evidence);
+    if state.profile.transparency_log && held.log_entries == 0 {
+        let before = witnesses(carried.log_entries, 0, faults(found, |code| !is_of_time(code)));
+        differ(Field::LogEntry, before, "1".to_owned());
+    }
+    let timestamps = state.profile.timestamps();
+    if usize::from(held.timestamps) < timestamps {
+        let before = witnesses(carried.timestamps, held.timestamps, faults(found, is_of_time));
+        differ(Field::Timestamp, before, timestamps.to_string());
+    }
     if let Some(certificate) = &found.certificate
         && !is_proven(found, certificate)
     {
@@ -147,10 +159,11 @@ pub(crate) fn differences(
         let due = now.after(state.profile.renew_before) > certificate.not_after();
         // A declared certificate that is due but not ended is a warning: there is no later one to take.
         if ended || (due && !same) {
-            let after = declared.certificate.map_or_else(
-                || "no certificate".to_owned(),
-                |certificate| certificate.not_after().to_string(),
-            );
+            let after = match (declared.certificate, &state.key) {
+                (Some(certificate), _) => certificate.not_after().to_string(),
+                (None, SignerKey::Identity) => "a new certificate".to_owned(),
+                (None, _) => "no certificate".to_owned(),
+            };
             differ(Field::Expiry, certificate.not_after().to_string(), after);
         }
     }
@@ -161,6 +174,26 @@ fn is_proven(found: &Found, certificate: &Certificate) -> bool {
     found
         .proven
         .is_some_and(|time| certificate.not_before() <= time && time <= certificate.not_after())
+}
+
+/// How many log entries or timestamps hold, and what is wrong with the others.
+fn witnesses(carried: u16, held: u16, faults: String) -> String {
+    match (carried, held) {
+        (0, _) => "none".to_owned(),
+        (_, 0) => format!("none that holds{faults}"),
+        (_, held) => format!("{held}{faults}"),
+    }
+}
+
+/// The faults of which the code is asked for, after a colon.
+fn faults(found: &Found, asked: fn(&str) -> bool) -> String {
+    let faults = found.problems.iter().filter(|it| asked(&it.code)).map(ToString::to_string);
+    let faults: Vec<String> = faults.collect();
+    if faults.is_empty() { String::new() } else { format!(": {}", faults.join("; ")) }
+}
+
+fn is_of_time(code: &str) -> bool {
+    code.starts_with("trust::time")
 }
 
 fn list(annotations: &Annotations) -> String {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::crypto::{Certificate, Chain, Hash, SignatureBytes};
 use crate::model::{Annotations, Digest, Glob, Repository, SignerName, Tag};
 use crate::payload::{Claim, Format};
+use crate::trust::IdentityPolicy;
 
 /// Everything that a spec declares, without a trace of TOML. A user of the library may build it by hand.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +29,8 @@ pub struct SignerProfile {
     pub name: SignerName,
     /// Whether this run can make its signatures.
     pub ability: Ability,
+    /// Whom its certificates must name, where it has no fixed key.
+    pub identity: Option<Arc<IdentityPolicy>>,
     /// Its signatures may go: see [`Prune::Retired`].
     pub retired: bool,
     /// The hash that its signatures are made with.
@@ -40,9 +43,9 @@ pub struct SignerProfile {
     pub renew_before: Duration,
     /// Every signature needs an entry in a transparency log.
     pub transparency_log: bool,
-    /// Who proves the time of every signature, where the signer names somebody itself; each of its
-    /// signatures then needs as many timestamps.
-    pub timestamp_authorities: Vec<TimestampAuthority>,
+    /// Who proves the time of every signature: each then needs as many timestamps. None where the
+    /// signer names nobody itself: an identity then takes whom the signing config names.
+    pub timestamp_authorities: Option<Vec<TimestampAuthority>>,
 }
 
 impl SignerProfile {
@@ -51,14 +54,20 @@ impl SignerProfile {
         Self {
             name,
             ability,
+            identity: None,
             retired: false,
             hash: Hash::default(),
             certificate: None,
             chain: None,
             renew_before: Duration::ZERO,
             transparency_log: false,
-            timestamp_authorities: Vec::new(),
+            timestamp_authorities: None,
         }
+    }
+
+    /// How many timestamps every signature must carry.
+    pub fn timestamps(&self) -> usize {
+        self.timestamp_authorities.as_ref().map_or(0, Vec::len)
     }
 }
 

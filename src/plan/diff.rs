@@ -7,9 +7,10 @@
 use crate::model::{Digest, SignerName, Timestamp};
 use crate::payload::Format;
 use crate::plan::compare::{self, CertificateState};
+use crate::plan::making;
 use crate::plan::{
     Change, Difference, Failure, Field, Found, IndexFault, Making, Observed, Prune, SeenReferrers,
-    SignerKey, SignerState, Signers, Standing, Target, Verdict, Want, WantOrigin,
+    SignerState, Signers, Standing, Target, Verdict, Want, WantOrigin,
 };
 
 /// What the diff takes besides what is wanted and what is there.
@@ -144,7 +145,7 @@ impl Matching<'_> {
                 format!("no signer is called `{}`", want.signer),
             ));
         };
-        if let SignerKey::Unknown(reason) = &state.key {
+        if let Some(reason) = state.unknown() {
             return blocked(reason.clone());
         }
         if let Some(reason) = self.target.blocked.first() {
@@ -153,6 +154,9 @@ impl Matching<'_> {
         }
         let declared = compare::declared(want, state);
         if let CertificateState::Unusable(reason) = declared.state(state, self.options.now) {
+            return blocked(reason);
+        }
+        if let Some(reason) = making::refused(want, state, self.options.now) {
             return blocked(reason);
         }
         if let Some(reason) = self.unmet_requirement() {
@@ -181,32 +185,13 @@ impl Matching<'_> {
                     Field::Certificate | Field::CertificateChain | Field::Expiry
                 )
             });
-            if certificate_only && found.evidence.is_none() && declared.certificate.is_some() {
+            if certificate_only && found.carried.is_none() && declared.certificate.is_some() {
                 set(paired, *index);
                 return Change::Attach { want: want.clone(), to: Some(found.clone()) };
             }
         }
         match &want.origin {
-            WantOrigin::Attach(attachment) => {
-                let good = state.public_key().is_some_and(|key| {
-                    key.verifies(&attachment.payload, &attachment.signature, state.profile.hash)
-                });
-                if good || matches!(state.key, SignerKey::Unchecked) {
-                    return Change::Attach { want: want.clone(), to: None };
-                }
-                blocked(
-                    Failure::error(
-                        "attachment::does_not_verify",
-                        format!(
-                            "the signature given at {} is not {}'s over {}",
-                            attachment.origin,
-                            want.signer,
-                            attachment.path.display()
-                        ),
-                    )
-                    .help("check that payload, signature and `public_key` belong together, and the signer's `hash`"),
-                )
-            }
+            WantOrigin::Attach(_) => Change::Attach { want: want.clone(), to: None },
             WantOrigin::Owed => blocked(
                 Failure::error(
                     "signature::owed",
@@ -281,7 +266,7 @@ impl Matching<'_> {
 
     fn unmet_requirement(&self) -> Option<Failure> {
         self.target.requires.iter().find_map(|signer| {
-            if let Some(SignerState { key: SignerKey::Unknown(reason), .. }) = self.state(signer) {
+            if let Some(reason) = self.state(signer).and_then(SignerState::unknown) {
                 return Some(reason.clone());
             }
             let signed = self.found.iter().any(|found| {
@@ -303,10 +288,7 @@ impl Matching<'_> {
 
     /// Says whether something that is not known keeps everything in place.
     fn holds_cleaning(&self) -> bool {
-        let unknown_signer = self
-            .signers
-            .values()
-            .any(|state| !matches!(state.key, SignerKey::Identity | SignerKey::Known(_)));
+        let unknown_signer = self.signers.values().any(|state| !state.is_known());
         let unreadable = self
             .found
             .iter()

@@ -8,8 +8,8 @@ use crate::model::{Digest, Repository, SignerName, Subject, Tag, Timestamp};
 use crate::payload::{Claim, Format};
 use crate::plan::compare;
 use crate::plan::{
-    Change, Difference, Evidence, Failure, Found, Moved, Name, Observed, SignerKey, SignerState,
-    Signers, Standing, Target, Verdict, Want,
+    Change, Difference, Evidence, EvidenceFault, Failure, Found, Moved, Name, Observed, SignerKey,
+    SignerState, Signers, Standing, Target, Verdict, Want,
 };
 
 /// Everything that is known about the signatures of one subject.
@@ -52,8 +52,12 @@ pub struct Explained {
     pub claim: Option<Arc<Claim>>,
     /// The certificate that it carries.
     pub certificate: Option<Certificate>,
-    /// Whether it carries a log entry or a timestamp.
+    /// The log entries and timestamps that it carries.
+    pub carried: Evidence,
+    /// Those of them that hold.
     pub evidence: Evidence,
+    /// What it carries as a proof and what does not hold.
+    pub problems: Box<[EvidenceFault]>,
     /// The earliest moment at which it is proven to have existed.
     pub proven: Option<Timestamp>,
     /// The signature that should exist and that it is; else why it does not count.
@@ -198,7 +202,9 @@ impl View<'_> {
             hash,
             claim: found.claim.clone(),
             certificate: found.certificate.clone(),
+            carried: found.carried,
             evidence: found.evidence,
+            problems: found.problems.clone(),
             proven: found.proven,
             counts: kept.cloned().ok_or_else(|| self.reasons(found)),
             standing: left.map(|(standing, _)| standing),
@@ -213,14 +219,11 @@ impl View<'_> {
             Verdict::Unexamined => vec![Reason::Unexamined],
             Verdict::Unreadable(reason) => vec![Reason::Unreadable(reason.clone())],
             Verdict::Stranger => {
-                let unknown = self.signers.iter().filter_map(|(name, state)| match &state.key {
-                    SignerKey::Unknown(reason) => {
-                        Some(Reason::KeyUnknown(name.clone(), reason.clone()))
-                    }
-                    SignerKey::Identity
-                    | SignerKey::Known(_)
-                    | SignerKey::NotNeeded
-                    | SignerKey::Unchecked => None,
+                // Of a key that is known nothing is missing that could make it this signer's.
+                let may_be = |state: &&SignerState| !matches!(state.key, SignerKey::Known(_));
+                let unknown = self.signers.iter().filter_map(|(name, state)| {
+                    let reason = Some(state).filter(may_be)?.unknown()?;
+                    Some(Reason::KeyUnknown(name.clone(), reason.clone()))
                 });
                 let mut reasons = vec![Reason::Stranger];
                 reasons.extend(unknown);

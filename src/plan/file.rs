@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Annotations, Digest};
 use crate::plan::{
-    Action, Change, Difference, Failure, Found, IndexFault, Plan, Standing, TargetPlan, Unresolved,
-    Want,
+    Action, Change, Difference, Failure, Found, IndexFault, Plan, Publishes, SignerFingerprints,
+    Standing, TargetPlan, Unresolved, Want,
 };
 
 /// The version of the JSON: a minor number adds members, a major one breaks.
@@ -86,17 +86,6 @@ impl Summary {
     }
 }
 
-/// What an apply would publish in logs that nobody can take back.
-#[derive(
-    Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize, schemars::JsonSchema,
-)]
-pub struct Publishes {
-    /// Entries in a transparency log.
-    pub log_entries: usize,
-    /// Certificates of an identity.
-    pub certificates: usize,
-}
-
 /// What a person should know.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct PlanWarning {
@@ -132,7 +121,7 @@ pub struct PlanChange {
     /// Whose signature.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signer: Option<String>,
-    /// SHA-256 of the signer's public key.
+    /// SHA-256 of the signer's public key; of an identity, of what is declared of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signer_fingerprint: Option<String>,
     /// In which format.
@@ -198,11 +187,6 @@ impl Plan {
         summary
     }
 
-    /// What an apply would publish: nothing, while no signer uses a log or an identity.
-    pub fn publishes(&self) -> Publishes {
-        Publishes::default()
-    }
-
     /// The digest of everything in the plan that is not `keep`: what a reviewer approves.
     ///
     /// The same spec, state and clock always give the same fingerprint.
@@ -237,7 +221,7 @@ impl Plan {
             | Change::Sign { want }
             | Change::Blocked { want: Some(want), .. } => {
                 let who = self.signers.get(&want.signer);
-                let key = who.and_then(|it| it.key.as_ref()).map(Digest::to_string);
+                let key = who.and_then(SignerFingerprints::fingerprint).map(|it| it.to_string());
                 let certificate = who.and_then(|it| it.certificate.as_ref()).map(Digest::to_string);
                 format!(
                     "write {place} {} {} {} {}",
@@ -309,13 +293,13 @@ impl Plan {
         let identity = want.map(|it| it.identity.to_string()).filter(|it| !it.is_empty());
         let annotations = want.map(|it| Annotations::clone(&it.annotations));
         let signer = change.signer();
-        let fingerprint = signer.and_then(|it| self.signers.get(it)?.key.as_ref());
+        let fingerprint = signer.and_then(|it| self.signers.get(it)?.fingerprint());
         let format = want.map(|it: &Want| it.format).or_else(|| found.map(|it: &Found| it.format));
         PlanChange {
             id: self.change_id(plan, change).to_string(),
             action: change.action(),
             signer: signer.map(ToString::to_string),
-            signer_fingerprint: fingerprint.map(Digest::to_string),
+            signer_fingerprint: fingerprint.as_ref().map(Digest::to_string),
             format: format.map(|it| it.name().to_owned()),
             container_identity: identity
                 .or_else(|| claim.map(|it| it.identity.clone()))

@@ -20,12 +20,19 @@ pub struct Limits {
     pub allow_clean: Option<usize>,
     /// `--allow-resign N`: so many signatures made anew in all.
     pub allow_resign: Option<usize>,
+    /// `--max-log-entries N`: so many entries in transparency logs, and no more.
+    pub max_log_entries: Option<usize>,
 }
 
 impl Limits {
-    /// What the user allows.
+    /// What the user allows, without a limit to log entries.
     pub fn new(allow_clean: Option<usize>, allow_resign: Option<usize>) -> Self {
-        Self { allow_clean, allow_resign }
+        Self { allow_clean, allow_resign, max_log_entries: None }
+    }
+
+    /// The same with a limit to the entries in transparency logs.
+    pub fn with_log_entries(self, most: Option<usize>) -> Self {
+        Self { max_log_entries: most, ..self }
     }
 }
 
@@ -41,6 +48,14 @@ pub enum Guarded {
         place: String,
         /// What is usual.
         limit: String,
+    },
+    /// Too many entries in transparency logs.
+    #[error("the plan makes {log_entries} entries in transparency logs: more than {limit}")]
+    LogEntries {
+        /// How many.
+        log_entries: usize,
+        /// What the user allows.
+        limit: usize,
     },
     /// Too many signatures made anew.
     #[error(
@@ -63,6 +78,7 @@ impl Guarded {
     pub fn flag(&self) -> String {
         match self {
             Self::Clean { cleans, .. } => format!("--allow-clean {cleans}"),
+            Self::LogEntries { log_entries, .. } => format!("--max-log-entries {log_entries}"),
             Self::Resign { resigns, .. } => format!("--allow-resign {resigns}"),
         }
     }
@@ -71,6 +87,7 @@ impl Guarded {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Clean { .. } => "guard::clean",
+            Self::LogEntries { .. } => "guard::log_entries",
             Self::Resign { .. } => "guard::resign",
         }
     }
@@ -85,9 +102,15 @@ impl Limits {
     ///   in a repository with at least 10.
     /// - Re-signing over 30 % of the subjects where there are at least 10 that carry signatures of that
     ///   signer.
+    /// - More entries in transparency logs than the user allows.
     pub fn check(&self, plan: &Plan) -> Result<(), Guarded> {
         self.check_cleans(plan)?;
-        self.check_resigns(plan)
+        self.check_resigns(plan)?;
+        let log_entries = plan.publishes().log_entries;
+        match self.max_log_entries {
+            Some(limit) if log_entries > limit => Err(Guarded::LogEntries { log_entries, limit }),
+            _ => Ok(()),
+        }
     }
 
     fn check_cleans(&self, plan: &Plan) -> Result<(), Guarded> {

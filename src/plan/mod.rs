@@ -9,10 +9,13 @@ mod explain;
 mod failure;
 mod file;
 mod guard;
+mod identity;
+mod making;
 mod observed;
 mod parents;
 mod repair;
 mod saved;
+mod services;
 mod target;
 mod verification;
 mod warning;
@@ -30,16 +33,18 @@ pub use diff::{Cleaning, DiffOptions, diff};
 pub use explain::{Explained, Explanation, Reason, Unmet, explain};
 pub use failure::{Failure, FailureClass};
 pub use file::{
-    PLAN_FORMAT, PlanChange, PlanFile, PlanImage, PlanMoved, PlanUnresolved, PlanWarning,
-    Publishes, Summary,
+    PLAN_FORMAT, PlanChange, PlanFile, PlanImage, PlanMoved, PlanUnresolved, PlanWarning, Summary,
 };
 pub use guard::{Guarded, Limits};
+pub use identity::identity_text;
 pub use observed::{
-    Evidence, Found, Observed, SeenReferrers, SignerKey, SignerState, Signers, Verdict,
+    Evidence, EvidenceFault, Found, Observed, SeenReferrers, SignerKey, SignerState, SignerTrust,
+    Signers, Verdict,
 };
 pub use parents::hold_parents;
 pub use repair::IndexFault;
 pub use saved::{SavedPlanError, narrow};
+pub use services::{Publishes, ServiceUse, Services};
 pub use target::{Moved, Name, Target, Want, WantOrigin};
 pub use verification::{Finding, TargetVerification, Verification, VerificationTotals, verify};
 pub use warning::{Warning, signer_warnings};
@@ -61,12 +66,24 @@ pub struct Plan {
 }
 
 /// What a reviewer approves of a signer.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct SignerFingerprints {
     /// SHA-256 of the public key, where it is known.
     pub key: Option<Digest>,
     /// SHA-256 of the declared certificate.
     pub certificate: Option<Digest>,
+    /// What is declared of the identity, where the signer has no fixed key.
+    pub identity: Option<Arc<str>>,
+    /// What services put into its new signatures.
+    pub services: Services,
+}
+
+impl SignerFingerprints {
+    /// Who the signer is: the fingerprint of its key, else of what is declared of its identity.
+    pub fn fingerprint(&self) -> Option<Digest> {
+        let identity = self.identity.as_deref().map(|it| Digest::of(it.as_bytes()));
+        self.key.clone().or(identity)
+    }
 }
 
 /// One subject and what is to be done about it.

@@ -1,12 +1,16 @@
 //! What is there: the signatures that were found on a subject, and what could not be seen.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use crate::crypto::{Certificate, Chain, Hash, PublicKey};
 use crate::model::{Digest, SignerName, Timestamp};
 use crate::payload::{Claim, Format, LayerId};
-use crate::plan::{Failure, IndexFault, SignerProfile};
+use crate::plan::{Failure, IndexFault, Services, SignerProfile, identity_text};
+use crate::trust::TrustedRoot;
 
 /// The signers of a run: what they declare, and their public keys or why these could not be had.
 pub type Signers = BTreeMap<SignerName, SignerState>;
@@ -18,12 +22,33 @@ pub struct SignerState {
     pub profile: Arc<SignerProfile>,
     /// Its public key.
     pub key: SignerKey,
+    /// What its log entries, timestamps and certificates of identities are checked with.
+    pub trust: SignerTrust,
+    /// What services put into its new signatures.
+    pub services: Services,
+}
+
+/// Whether the keys and authorities are known that vouch for the evidence of a signer.
+#[derive(Clone, Debug, Default)]
+pub enum SignerTrust {
+    /// Nothing in this run needs them.
+    #[default]
+    NotNeeded,
+    /// They are.
+    Known(Arc<TrustedRoot>),
+    /// They could not be had, so which evidence holds is unknown.
+    Unknown(Failure),
 }
 
 impl SignerState {
     /// A signer whose evidence nothing depends on.
     pub fn new(profile: SignerProfile, key: SignerKey) -> Self {
-        Self { profile: Arc::new(profile), key }
+        Self {
+            profile: Arc::new(profile),
+            key,
+            trust: SignerTrust::NotNeeded,
+            services: Services::default(),
+        }
     }
 }
 
@@ -54,9 +79,37 @@ impl SignerState {
         }
     }
 
-    /// Who a reviewer approves: the fingerprint of the public key, where it is known.
+    /// Who a reviewer approves: the fingerprint of the public key, else of what is declared of the
+    /// identity; none where neither is known.
     pub fn fingerprint(&self) -> Option<Digest> {
-        self.public_key().map(PublicKey::fingerprint)
+        let identity = self.profile.identity.as_ref();
+        let identity = identity.map(|it| Digest::of(identity_text(it).as_bytes()));
+        self.public_key().map(PublicKey::fingerprint).or(identity)
+    }
+
+    /// The keys and authorities that its evidence is checked with, where they are known.
+    pub fn root(&self) -> Option<&TrustedRoot> {
+        match &self.trust {
+            SignerTrust::Known(root) => Some(root),
+            SignerTrust::NotNeeded | SignerTrust::Unknown(_) => None,
+        }
+    }
+
+    /// Why it cannot be told which signatures are this signer's, or whether their evidence holds.
+    pub fn unknown(&self) -> Option<&Failure> {
+        match (&self.key, &self.trust) {
+            (SignerKey::Unknown(reason), _) | (_, SignerTrust::Unknown(reason)) => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// Says whether every signature of this signer is recognised.
+    pub fn is_known(&self) -> bool {
+        match (&self.key, &self.trust) {
+            (_, SignerTrust::Unknown(_)) => false,
+            (SignerKey::Known(_), _) | (SignerKey::Identity, SignerTrust::Known(_)) => true,
+            _ => false,
+        }
     }
 }
 
@@ -108,27 +161,54 @@ pub struct Found {
     pub certificate: Option<Certificate>,
     /// The chain above the certificate.
     pub chain: Option<Chain>,
-    /// Whether it carries a log entry or a timestamp, which are bound to these very bytes.
+    /// The log entries and timestamps that it carries, which are bound to these very bytes.
+    pub carried: Evidence,
+    /// Those of them that hold.
     pub evidence: Evidence,
+    /// What it carries as a proof and what does not hold: certificates, log entries, timestamps.
+    pub problems: Box<[EvidenceFault]>,
     /// The earliest moment at which it is proven to have existed.
     pub proven: Option<Timestamp>,
     /// Why cosign 3.1 passes over it though it is good: the form of its bundle.
     pub passed_over: Option<&'static str>,
 }
 
-/// What a signature carries besides a certificate.
+/// Something that a signature carries as a proof and that does not hold.
+#[derive(
+    Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize, schemars::JsonSchema,
+)]
+pub struct EvidenceFault {
+    /// The stable code: `trust::promise_wrong`. See docs/errors.md.
+    pub code: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+impl fmt::Display for EvidenceFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.message, self.code)
+    }
+}
+
+/// What proves besides a certificate: how much of it there is.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Evidence {
-    /// A log entry.
-    pub log_entry: bool,
-    /// A timestamp.
-    pub timestamp: bool,
+    /// Entries in transparency logs.
+    pub log_entries: u16,
+    /// Timestamps of authorities.
+    pub timestamps: u16,
 }
 
 impl Evidence {
+    /// So many log entries and timestamps.
+    pub fn counted(log_entries: usize, timestamps: usize) -> Self {
+        let count = |number: usize| u16::try_from(number).unwrap_or(u16::MAX);
+        Self { log_entries: count(log_entries), timestamps: count(timestamps) }
+    }
+
     /// Neither.
     pub fn is_none(self) -> bool {
-        !self.log_entry && !self.timestamp
+        self.log_entries == 0 && self.timestamps == 0
     }
 }
 

@@ -32,15 +32,14 @@ pub fn signer_warnings(signers: &Signers, now: Timestamp) -> Vec<Warning> {
             );
             warnings.push(Warning { code: "signature::hash", message });
         }
-        if let SignerKey::Unknown(reason) = &state.key {
-            let unreadable = reason.class != FailureClass::Stale;
-            if unreadable {
-                let message = format!(
-                    "nothing is cleaned while the key of {name} is not known: {}",
-                    reason.message
-                );
-                warnings.push(Warning { code: "signer::not_known", message });
-            }
+        if let Some(reason) = state.unknown().filter(|it| it.class != FailureClass::Stale) {
+            let what = match &state.key {
+                SignerKey::Unknown(_) => "the key of",
+                _ => "what vouches for",
+            };
+            let reason = &reason.message;
+            let message = format!("nothing is cleaned while {what} {name} is not known: {reason}");
+            warnings.push(Warning { code: "signer::not_known", message });
         }
     }
     warnings

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::crypto::Certificate;
 use crate::model::Annotations;
 use crate::plan::{
-    Action, Change, Difference, Explained, Explanation, Failure, PlanMoved, Reason, Standing, Unmet,
+    Action, Change, Difference, EvidenceFault, Explained, Explanation, Failure, PlanMoved, Reason,
+    Standing, Unmet,
 };
 
 /// The version of the JSON: a minor number adds members, a major one breaks.
@@ -75,6 +76,15 @@ pub struct ExplainedSignature {
     pub log_entry: bool,
     /// Whether it carries a timestamp.
     pub timestamp: bool,
+    /// How many log entries hold; none are looked at where nothing depends on them.
+    #[serde(default)]
+    pub verified_log_entries: u16,
+    /// How many timestamps hold; none are looked at where nothing depends on them.
+    #[serde(default)]
+    pub verified_timestamps: u16,
+    /// What it carries as a proof and what does not hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<EvidenceFault>,
     /// The earliest moment at which it is proven to have existed, as RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proven: Option<String>,
@@ -216,8 +226,11 @@ fn signature(it: &Explained) -> ExplainedSignature {
         hash: it.hash.map(|hash| hash.name().to_owned()),
         claim,
         certificate: it.certificate.as_ref().map(certificate),
-        log_entry: it.evidence.log_entry,
-        timestamp: it.evidence.timestamp,
+        log_entry: it.carried.log_entries > 0,
+        timestamp: it.carried.timestamps > 0,
+        verified_log_entries: it.evidence.log_entries,
+        verified_timestamps: it.evidence.timestamps,
+        problems: it.problems.to_vec(),
         proven: it.proven.map(|time| time.to_string()),
         standing: it.standing,
         goes: it.goes,

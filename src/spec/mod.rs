@@ -30,6 +30,7 @@ mod tests;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use code::{CODES, Code};
 pub use memory_files::MemoryFiles;
@@ -42,6 +43,7 @@ pub use crate::store::RegistryRule;
 
 use crate::keys::{Environment, KeyringEntry};
 use crate::plan::Desired;
+use crate::trust::TrustedRoot;
 
 /// A spec that has been read and found right: nothing in it needs checking any more.
 #[derive(Debug)]
@@ -50,10 +52,21 @@ pub struct Spec {
     pub desired: Desired,
     /// What the signers sign and verify with, in the order of their names.
     pub keyring: Vec<KeyringEntry>,
+    /// The private sigstore deployment; none for the public instance.
+    pub sigstore: Option<Sigstore>,
     /// How to talk to registries: for each host the rule with the longest pattern that matches.
     pub registries: Vec<RegistryRule>,
     /// What is probably not meant, but no error.
     pub warnings: Problems,
+}
+
+/// The files of a private sigstore deployment, read and understood.
+#[derive(Clone, Debug)]
+pub struct Sigstore {
+    /// The keys and certificates to trust.
+    pub trusted_root: Arc<TrustedRoot>,
+    /// The services that sign; none where the spec only verifies.
+    pub signing_config: Option<Vec<u8>>,
 }
 
 impl Spec {

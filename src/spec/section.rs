@@ -144,6 +144,11 @@ impl Section {
         Some(section)
     }
 
+    /// Says whether the value is a list of tables, empty or not.
+    pub(super) fn is_list(&self, key: &str) -> bool {
+        matches!(self.entry(key).map(|it| &it.value), Some(Value::Sections(_)))
+    }
+
     pub(super) fn sections(&self, key: &str) -> &[Self] {
         let Some(Value::Sections(found)) = self.entry(key).map(|it| &it.value) else { return &[] };
         found

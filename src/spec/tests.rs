@@ -1,6 +1,7 @@
 mod attacks;
 mod files;
 mod hostile;
+mod identity;
 mod keys;
 mod language;
 mod meaning;

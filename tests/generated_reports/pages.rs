@@ -44,7 +44,7 @@ pub(crate) fn explanation() -> Explanation {
     };
     let mut good = claimed(sample::found(&target, 0, Some("release")), &[("env", "production")]);
     good.certificate = Some(sample::certificate());
-    good.evidence.timestamp = true;
+    good.evidence.timestamps = 1;
     good.proven = Some(sample::now());
     let mut other = sample::found(&target, 4, Some("ci"));
     let claim = Claim {

@@ -112,7 +112,9 @@ pub(crate) fn found(target: &Target, position: usize, name: Option<&str>) -> Fou
         certificate: None,
         chain: None,
         passed_over: None,
+        carried: Evidence::default(),
         evidence: Evidence::default(),
+        problems: Box::default(),
         proven: None,
     }
 }
@@ -228,8 +230,9 @@ pub(crate) fn plan() -> Plan {
     let known = SignerFingerprints {
         key: Some(key().fingerprint()),
         certificate: Some(certificate().fingerprint()),
+        ..SignerFingerprints::default()
     };
-    let ci = SignerFingerprints { key: Some(digest("ci")), certificate: None };
+    let ci = SignerFingerprints { key: Some(digest("ci")), ..SignerFingerprints::default() };
     Plan {
         targets,
         unresolved: vec![Unresolved {

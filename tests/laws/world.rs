@@ -22,6 +22,7 @@ use countersign::plan::{
     Signers,
 };
 use countersign::report::Report;
+use countersign::sigstore::Deployment;
 use countersign::store::memory::{Policies, ReferrersPolicy, RepositoryContents};
 use countersign::store::{MemoryStore, ReadStore};
 use proptest::prelude::*;
@@ -255,6 +256,7 @@ impl World {
         Observer {
             store: Arc::clone(&self.store) as Arc<dyn ReadStore>,
             keyring: Arc::clone(&self.keyring),
+            deployment: Arc::new(Deployment::none()),
             clock: Arc::new(FixedClock),
             options: self.observe.clone(),
         }

@@ -17,12 +17,20 @@ pub enum Tool {
     Cosign3,
     Crane,
     DockerRegistry,
+    /// A registry in memory with the referrers API.
+    OciRegistry,
     Oras,
     /// Python with moto and Google's client.
     Python,
+    /// Rekor v2.
+    RekorTiles,
+    /// Fulcio, its CT log and Rekor v1.
+    Sigstore,
     Skopeo,
     /// A library of PKCS#11, with a token in software.
     SoftHsm,
+    /// A timestamp authority.
+    Timestamps,
 }
 
 impl Tool {
@@ -33,10 +41,14 @@ impl Tool {
             Self::Cosign3 => "cosign3",
             Self::Crane => "crane",
             Self::DockerRegistry => "docker-registry",
+            Self::OciRegistry => "ociregistry",
             Self::Oras => "oras",
             Self::Python => "python",
+            Self::RekorTiles => "rekor-tiles",
+            Self::Sigstore => "sigstore",
             Self::Skopeo => "skopeo",
             Self::SoftHsm => "libsofthsm2.so",
+            Self::Timestamps => "timestamps",
         }
     }
 

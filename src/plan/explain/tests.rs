@@ -77,7 +77,9 @@ fn found(position: usize, verdict: Verdict, value: &str) -> Found {
         claim: Some(Arc::new(claim)),
         certificate: None,
         chain: None,
+        carried: Evidence::default(),
         evidence: Evidence::default(),
+        problems: Box::default(),
         proven: None,
         passed_over: None,
     }

@@ -41,7 +41,9 @@ fn found(certificate: Option<Certificate>) -> Found {
         claim: None,
         certificate,
         chain: None,
+        carried: Evidence::default(),
         evidence: Evidence::default(),
+        problems: Box::default(),
         proven: None,
         passed_over: None,
     }
@@ -89,7 +91,7 @@ fn finding_of(change: Change) -> Finding {
     let mut plan = plan(vec![change]);
     let carried = plan.targets[0].changes[0].found().and_then(|it| it.certificate.clone());
     let key = carried.map(|it| it.public_key().fingerprint());
-    let fingerprints = SignerFingerprints { key, certificate: None };
+    let fingerprints = SignerFingerprints { key, ..SignerFingerprints::default() };
     plan.signers.insert("release".parse().unwrap(), fingerprints);
     verify(&plan, Timestamp::from_seconds(NOW)).targets[0].worst()
 }
@@ -152,7 +154,7 @@ fn a_certificate_for_another_key_never_serves() {
     let mut plan =
         plan(vec![Change::Attach { want: want(), to: Some(found(Some(certificate(-10, 10)))) }]);
     let other = certificate(-10, 10).public_key().fingerprint();
-    let fingerprints = SignerFingerprints { key: Some(other), certificate: None };
+    let fingerprints = SignerFingerprints { key: Some(other), ..SignerFingerprints::default() };
     plan.signers.insert("release".parse().unwrap(), fingerprints);
     let verification = verify(&plan, Timestamp::from_seconds(NOW));
     assert_eq!(verification.targets[0].worst(), Finding::Fault);

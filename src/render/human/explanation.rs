@@ -111,17 +111,34 @@ fn write_signature(pen: &mut Pen<'_>, signature: &Explained) -> io::Result<()> {
         );
         row(pen, 6, "certificate", &text)?;
     }
-    let mut evidence = Vec::new();
-    if signature.evidence.log_entry {
-        evidence.push("a log entry".to_owned());
-    }
-    if signature.evidence.timestamp {
-        evidence.push("a timestamp".to_owned());
+    write_evidence(pen, signature)
+}
+
+/// The proofs that a signature carries: how many hold, and what does not.
+fn write_evidence(pen: &mut Pen<'_>, signature: &Explained) -> io::Result<()> {
+    let Explained { carried, evidence, problems, .. } = signature;
+    let mut parts = Vec::new();
+    for (carried, hold, one, more) in [
+        (carried.log_entries, evidence.log_entries, "log entry", "log entries"),
+        (carried.timestamps, evidence.timestamps, "timestamp", "timestamps"),
+    ] {
+        match (carried, hold) {
+            (0, _) => {}
+            (1, 1) => parts.push(format!("1 {one} that holds")),
+            (1, 0) => parts.push(format!("1 {one}, not verified")),
+            (carried, hold) => parts.push(format!("{carried} {more}, {hold} of them verified")),
+        }
     }
     if let Some(proven) = signature.proven {
-        evidence.push(format!("proven to have existed at {proven}"));
+        parts.push(format!("proven to have existed at {proven}"));
     }
-    if evidence.is_empty() { Ok(()) } else { row(pen, 6, "evidence", &evidence.join(", ")) }
+    if !parts.is_empty() {
+        row(pen, 6, "evidence", &parts.join(", "))?;
+    }
+    for problem in problems {
+        pen.prose(6, dim("does not hold  "), &problem.to_string())?;
+    }
+    Ok(())
 }
 
 fn write_reason(pen: &mut Pen<'_>, reason: &Reason) -> io::Result<()> {

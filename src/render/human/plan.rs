@@ -62,16 +62,38 @@ pub fn changes(plan: &Plan, style: &Style, out: &mut dyn Write) -> io::Result<()
         summary.blocked,
     );
     pen.line(0, &[bold("Plan: "), plain(counts)])?;
-    let Publishes { log_entries, certificates } = plan.publishes();
-    let publishes = if log_entries + certificates == 0 {
-        "nothing (no log entry, no certificate)".to_owned()
-    } else {
-        format!(
-            "log entries: {log_entries}, certificates: {certificates}; nobody can take them back"
-        )
-    };
-    pen.line(0, &[bold("Publishes: "), plain(publishes)])?;
+    write_publishes(&mut pen, &plan.publishes())?;
     pen.line(0, &[bold("Fingerprint: "), plain(plan.fingerprint().to_string())])
+}
+
+/// What becomes public, and what that tells.
+fn write_publishes(pen: &mut Pen<'_>, publishes: &Publishes) -> io::Result<()> {
+    let Publishes { log_entries, certificates, timestamps, discloses } = publishes;
+    let mut parts = Vec::new();
+    match (log_entries, certificates) {
+        (0, 0) => parts.push("nothing (no log entry, no certificate)".to_owned()),
+        (entries, 0) => parts.push(format!("{}, for good", counted(*entries, ENTRY))),
+        (entries, certificates) => {
+            let entries = counted(*entries, ENTRY);
+            let certificates = counted(*certificates, ["certificate", "certificates"]);
+            parts.push(format!("{entries} and at least {certificates}, for good"));
+        }
+    }
+    if *timestamps > 0 {
+        parts.push(format!("asks for {}", counted(*timestamps, ["timestamp", "timestamps"])));
+    }
+    pen.line(0, &[bold("Publishes: "), plain(parts.join("; "))])?;
+    for disclosed in discloses {
+        pen.line(2, &[dim("- "), plain(disclosed.as_str())])?;
+    }
+    Ok(())
+}
+
+const ENTRY: [&str; 2] = ["log entry", "log entries"];
+
+/// A number with its noun: `1 log entry`, `2 log entries`.
+fn counted(number: usize, [one, more]: [&str; 2]) -> String {
+    format!("{number} {}", if number == 1 { one } else { more })
 }
 
 /// Who the signers are: what a reviewer approves besides the changes.
@@ -85,6 +107,9 @@ fn write_signers(pen: &mut Pen<'_>, plan: &Plan) -> io::Result<()> {
         let mut text = String::new();
         if let Some(key) = &fingerprints.key {
             text = format!("key {key}");
+        }
+        if let Some(identity) = &fingerprints.identity {
+            text = format!("identity {identity}");
         }
         if let Some(certificate) = &fingerprints.certificate {
             text = format!("{text}, certificate {}", certificate.short());

@@ -36,7 +36,7 @@ fn an_allowed_value_is_never_quoted() {
                 [[images]]\nreference = \"${env:TOKEN}/UPPER\"\n[[images]]\nrepository = \"b\"\ntags = [\"${env:TOKEN} \"]\n\
                 [[images]]\nrepository = \"b\"\ndigests = [\"${env:TOKEN}\"]\n\
                 [signers.x]\nkey = \"${env:TOKEN}://x\"\nhash = \"${env:TOKEN}\"\nrenew_before = \"${env:TOKEN}\"\n[signers.y]\nkey = \"${env:TOKEN}\"\n\
-                [signers.z]\nkeyless = { issuer = \"${env:TOKEN}\", identity = \"${env:TOKEN}\" }\n\
+                [signers.z]\nkeyless = { issuer = \"${env:TOKEN}\", identity_regexp = \"[${env:TOKEN}\" }\n\
                 [registries.\"a.example\"]\nproxy = \"${env:TOKEN}\"\n[[images]]\nrepository = \"b\"\ntags = [\"1\"]\nsignature_repository = \"${env:TOKEN}:x\"\n";
     let problems = world(text).allow("TOKEN").load().unwrap_err();
     assert!(problems.len() >= 14, "{}", all(&problems));
@@ -141,7 +141,7 @@ fn an_untrusted_spec_runs_and_weakens_nothing() {
         ("[registries.\"ghcr.io\"]\nplain_http = true", vec!["untrusted 10"]),
         ("[registries.\"ghcr.io\"]\nskip_tls_verify = true", vec!["untrusted 10"]),
         ("[registries.\"ghcr.io\"]\nproxy = \"http://evil.example\"", vec!["untrusted 10"]),
-        ("[sigstore]", vec!["not_yet 9", "untrusted 9"]),
+        ("[sigstore]", vec!["missing_key 9", "untrusted 9"]),
         ("[signers.x]\nretired = true\nkey = \"evil://x\"", vec!["untrusted 11"]),
         (
             "[signers.x]\nretired = true\nkey = \"pkcs11:token=a?module-path=/tmp/evil.so\"",

@@ -63,7 +63,8 @@ fn a_public_key_alone_verifies_and_asks_for_no_log() {
     assert_eq!(spec.desired.signers.values().next().unwrap().ability, Ability::VerifyOnly);
     let log = World::new(&format!("{ROOM}transparency_log = true\n{IMAGE}"))
         .file("room.pub", &room.public());
-    assert_eq!(log.problems(), ["not_yet 4"]);
+    assert!(log.spec().desired.signers.values().all(|it| it.transparency_log));
+    assert!(spec.desired.signers.values().all(|it| !it.transparency_log));
 }
 
 #[test]

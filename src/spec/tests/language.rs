@@ -16,7 +16,6 @@ fn every_unknown_key_and_wrong_type_is_told_in_file_order() {
             "wrong_type 5",
             "wrong_type 6",
             "wrong_type 6",
-            "not_yet 7",
             "wrong_type 8",
             "wrong_type 10",
             "wrong_type 12",

@@ -190,34 +190,10 @@ fn the_same_image_twice_is_an_error_only_with_the_same_settings() {
 
 #[test]
 fn what_comes_later_is_refused_with_a_code() {
-    table(&[
-        ("[sigstore]\n[[images]]\nreference = \"a:1\"", &["not_yet 1"]),
-        (
-            "[[images]]\nreference = \"a:1\"\nsign_with = [\"x\"]\n[signers.x]\nkey = \"cosign.key\"",
-            &["not_yet 4"],
-        ),
-        ("[[images]]\nreference = \"a:1\"\n[signers.x]\nkey = \"cosign.key\"\nretired = true", &[]),
-        (
-            "[[images]]\nreference = \"a:1\"\n[signers.x]\nretired = true\ntransparency_log = true\nkey = \"cosign.key\"",
-            &["not_yet 5"],
-        ),
-        (
-            "[[images]]\nreference = \"a:1\"\n[signers.x]\nretired = true\nkeyless = { issuer = \"https://i.example\", identity = \"a\", github = { repository = \"a/b\" } }",
-            &["not_yet 5"],
-        ),
-        (
-            "[[images]]\nreference = \"a:1\"\n[signers.x]\nretired = true\nkeyless = { issuer = \"i\", issuer_regexp = \"i\", github = { repo = 1 } }",
-            &["not_yet 5", "missing_key 5", "url 5", "conflict 5", "unknown_key 5"],
-        ),
-        (
-            "[[images]]\nreference = \"a:1\"\n[signers.x]\nretired = true\nkey = \"cosign.key\"\ntimestamp_authorities = [{ url = \"https://t.example\" }, {}, { url = \"t\" }]",
-            &["not_yet 6", "missing_key 6", "url 6"],
-        ),
-        (
-            "[[images]]\nreference = \"a:1\"\n[[images.attachments]]\nsigner = \"release\"\nbundle = \"cosign.key\"\npayload = \"x\"",
-            &["not_yet 5", "conflict 6"],
-        ),
-    ]);
+    table(&[(
+        "[[images]]\nreference = \"a:1\"\n[[images.attachments]]\nsigner = \"release\"\nbundle = \"cosign.key\"\npayload = \"x\"",
+        &["not_yet 5", "conflict 6"],
+    )]);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 mod attachments;
 mod duplicates;
+mod evidence;
+mod identity;
 mod images;
 mod lists;
 mod pem;
@@ -31,11 +33,12 @@ struct Context<'a> {
 /// Makes a spec of the files, in their order. Where something is wrong, what is left is not to be used.
 pub(super) fn spec(files: &[LoadedFile], access: &Access<'_>, problems: &mut Problems) -> Spec {
     let first = files.first().map(|file| &file.section);
-    if let Some(section) = first {
-        sigstore::check(section, access, problems);
-    }
+    let sigstore = first.and_then(|it| sigstore::read(it, access, problems));
     let registries = first.map(|it| registries::read(it, access, problems)).unwrap_or_default();
     let signers = Signers::read(files, access, problems);
+    if sigstore.as_ref().is_some_and(|it| it.signing_config.is_none()) {
+        signers.need_services(problems);
+    }
     let context = Context { access, signers: &signers };
     let mut layers: Vec<Layer> = Vec::with_capacity(files.len());
     let mut images = Images::default();
@@ -62,5 +65,5 @@ pub(super) fn spec(files: &[LoadedFile], access: &Access<'_>, problems: &mut Pro
     }
     let Signers { profiles, keyring, .. } = signers;
     let desired = Desired { signers: profiles, images: images.into_images() };
-    Spec { desired, keyring, registries, warnings: Problems::default() }
+    Spec { desired, keyring, sigstore, registries, warnings: Problems::default() }
 }

@@ -8,7 +8,6 @@ use crate::crypto::PublicKey;
 use crate::keys::{self, KeyError, KeyReference, KeySource, PasswordSource};
 use crate::spec::access::Access;
 use crate::spec::code::Code;
-use crate::spec::not_yet;
 use crate::spec::problem::{Problem, Problems};
 use crate::spec::section::{Section, Text};
 
@@ -137,51 +136,6 @@ fn refused(text: &Text, scheme: &str, error: &KeyError) -> Problem {
     };
     let help = error.help().unwrap_or("write a key reference as cosign does").to_owned();
     Problem::error(Code::KeyReference, &text.place, message).label("no key").help(help)
-}
-
-/// Checks `keyless` and what stands beside it.
-pub(super) fn keyless(signer: &Section, problems: &mut Problems) {
-    for other in ["key", "public_key", "certificate"] {
-        if signer.has("keyless") && signer.has(other) {
-            let message = format!("`keyless` and `{other}` exclude each other");
-            let problem = Problem::error(Code::Conflict, signer.key_place(other), message);
-            let problem = problem.label("a key").help("make two signers of them");
-            problems.add(problem.and(signer.key_place("keyless"), "an identity"));
-        }
-    }
-    if let Some(section) = signer.section("keyless") {
-        for [exact, pattern] in [["issuer", "issuer_regexp"], ["identity", "identity_regexp"]] {
-            one_of(section, exact, pattern, problems);
-        }
-        if let Some(issuer) = section.text("issuer") {
-            web_address(issuer, problems);
-        }
-    }
-    if signer.has("keyless") {
-        not_yet::keyless(signer, problems);
-    }
-}
-
-/// Exactly one of the two must be there.
-fn one_of(section: &Section, exact: &str, pattern: &str, problems: &mut Problems) {
-    match (section.has(exact), section.has(pattern)) {
-        (true, false) | (false, true) => {}
-        (true, true) => {
-            let message = format!("`{exact}` and `{pattern}` exclude each other");
-            let problem = Problem::error(Code::Conflict, section.key_place(pattern), message);
-            let problem = problem.label("a pattern").help("keep one of the two");
-            problems.add(problem.and(section.key_place(exact), "an exact text"));
-        }
-        (false, false) => {
-            let message = format!("`keyless` needs `{exact}` or `{pattern}`");
-            let problem = Problem::error(Code::MissingKey, &section.place, message);
-            problems.add(
-                problem
-                    .label(format!("`{exact}` is missing"))
-                    .help(format!("add `{exact}`: anybody's signature would do without it")),
-            );
-        }
-    }
 }
 
 /// Checks that a text is a URL with a host, over HTTPS or HTTP.

@@ -8,17 +8,19 @@ use std::time::Duration;
 use crate::crypto::{Certificate, Chain, Hash, KeyAlgorithm, PublicKey};
 use crate::keys::{KeySource, KeyringEntry};
 use crate::model::SignerName;
-use crate::plan::{Ability, SignerProfile};
+use crate::plan::{Ability, SignerProfile, TimestampAuthority};
 use crate::spec::access::Access;
 use crate::spec::code::Code;
 use crate::spec::load::LoadedFile;
-use crate::spec::not_yet;
 use crate::spec::place::Place;
 use crate::spec::problem::{Problem, Problems};
 use crate::spec::section::{Section, Text};
 use crate::spec::suggest::nearest;
+use crate::spec::validate::evidence;
+use crate::spec::validate::identity;
 use crate::spec::validate::pem;
 use crate::spec::validate::signer_key;
+use crate::trust::IdentityPolicy;
 
 /// The signers of all files.
 pub(super) struct Signers {
@@ -88,22 +90,37 @@ impl Signers {
         self.known.insert(name.clone(), known);
         if let Some(source) = draft.source {
             let ability = match source {
-                KeySource::Key { .. } => Ability::Sign,
+                KeySource::Key { .. } | KeySource::Keyless(_) => Ability::Sign,
                 KeySource::PublicKey(_) => Ability::VerifyOnly,
             };
             let profile = SignerProfile {
                 name: name.clone(),
                 ability,
+                identity: draft.identity,
                 retired: draft.retired,
                 hash: draft.hash,
                 certificate: draft.certificate,
                 chain: draft.chain,
                 renew_before: draft.renew_before,
-                transparency_log: false,
-                timestamp_authorities: Vec::new(),
+                transparency_log: draft.transparency_log,
+                timestamp_authorities: draft.timestamp_authorities,
             };
             self.profiles.insert(name.clone(), Arc::new(profile));
             self.keyring.push(KeyringEntry { name, source });
+        }
+    }
+
+    /// Reports every signer that signs with services, where nothing names any.
+    pub(super) fn need_services(&self, problems: &mut Problems) {
+        for (name, profile) in &self.profiles {
+            let signs = profile.ability == Ability::Sign && !profile.retired;
+            let needs = profile.identity.is_some() || profile.transparency_log;
+            if let Some(known) = self.known.get(name).filter(|_| signs && needs) {
+                let message = format!("`{name}` needs services that `[sigstore]` does not name");
+                let problem = Problem::error(Code::NoSigningConfig, &known.place, message);
+                let help = "add `signing_config` to `[sigstore]`; or, for a key, write: transparency_log = false";
+                problems.add(problem.label("asks for a log entry or a certificate").help(help));
+            }
         }
     }
 
@@ -179,12 +196,15 @@ impl Signers {
 /// A signer of which everything that can be read has been read.
 struct Draft {
     source: Option<KeySource>,
+    identity: Option<Arc<IdentityPolicy>>,
     public_key: Option<PublicKey>,
     certificate: Option<Certificate>,
     chain: Option<Chain>,
     retired: bool,
     hash: Hash,
     renew_before: Duration,
+    transparency_log: bool,
+    timestamp_authorities: Option<Vec<TimestampAuthority>>,
 }
 
 impl Draft {
@@ -192,11 +212,15 @@ impl Draft {
         let retired = section.flag("retired") == Some(true);
         let public_key =
             section.text("public_key").and_then(|it| pem::public_key(it, access, problems));
-        let source = signer_key::source(name, section, public_key.clone(), access, problems);
-        signer_key::keyless(section, problems);
-        timestamp_authorities(section, access, problems);
+        let identity = identity::read(section, problems).map(Arc::new);
+        let source = match &identity {
+            Some(identity) => Some(KeySource::Keyless(Arc::clone(identity))),
+            None => signer_key::source(name, section, public_key.clone(), access, problems),
+        };
+        let timestamp_authorities = evidence::authorities(section, access, problems);
         let hash = hash(section, public_key.as_ref(), problems);
-        log(name, section, public_key.as_ref(), problems);
+        let transparency_log = evidence::log(name, section, public_key.as_ref(), problems);
+        evidence::proves_time(section, transparency_log, problems);
         let (certificate, chain) = pem::certificates(section, access, problems);
         if let (Some(certificate), Some(key), Some(text)) =
             (&certificate, &public_key, section.text("certificate"))
@@ -214,7 +238,18 @@ impl Draft {
         }
         let renew_before = section.text("renew_before").and_then(|it| duration(it, problems));
         let renew_before = renew_before.unwrap_or_default();
-        Self { source, public_key, certificate, chain, retired, hash, renew_before }
+        Self {
+            source,
+            identity,
+            public_key,
+            certificate,
+            chain,
+            retired,
+            hash,
+            renew_before,
+            transparency_log,
+            timestamp_authorities,
+        }
     }
 }
 
@@ -224,45 +259,12 @@ fn hash(section: &Section, public_key: Option<&PublicKey>, problems: &mut Proble
         let problem = Problem::error(Code::Hash, &text.place, "an Ed25519 key takes no `hash`");
         problems.add(problem.label("means nothing").help("leave `hash` out"));
     }
+    if section.has("keyless") && text.value() != Hash::default().name() {
+        let message = "an identity signs with SHA-256";
+        let problem = Problem::error(Code::Hash, &text.place, message);
+        problems.add(problem.label("not with this").help("leave `hash` out"));
+    }
     Hash::ALL.into_iter().find(|hash| hash.name() == text.value()).unwrap_or_default()
-}
-
-/// `transparency_log`: true by default where the signer signs, as cosign has it.
-fn log(name: &Text, section: &Section, public_key: Option<&PublicKey>, problems: &mut Problems) {
-    let signs = section.has("key") && section.flag("retired") != Some(true);
-    let wanted = match section.flag("transparency_log") {
-        Some(wanted) => wanted,
-        // A wrong value has been reported; a log is not to be asked for on its account.
-        None => signs && !section.has("transparency_log"),
-    };
-    if !wanted {
-        return;
-    }
-    if public_key.is_some_and(|key| key.algorithm() == KeyAlgorithm::Ed25519) {
-        let place = match section.has("transparency_log") {
-            true => section.value_place("transparency_log"),
-            false => &name.place,
-        };
-        let message = "no log takes an entry of an Ed25519 key in a form that cosign verifies";
-        let problem = Problem::error(Code::Ed25519Log, place, message);
-        return problems
-            .add(problem.label("an Ed25519 signer").help("write: transparency_log = false"));
-    }
-    not_yet::transparency_log(section, name, problems);
-}
-
-fn timestamp_authorities(section: &Section, access: &Access<'_>, problems: &mut Problems) {
-    for authority in section.sections("timestamp_authorities") {
-        if let Some(url) = authority.text("url") {
-            signer_key::web_address(url, problems);
-        }
-        if let Some(chain) = authority.text("certificate_chain") {
-            pem::chain(chain, access, problems);
-        }
-    }
-    if section.has("timestamp_authorities") {
-        not_yet::timestamp_authorities(section, problems);
-    }
 }
 
 /// A whole number with its unit: `90s`, `30m`, `12h`, `14d`, `2w`.

@@ -1,18 +1,49 @@
-//! `[sigstore]`. Pure.
+//! `[sigstore]`: the files of a private deployment. Pure.
 
-use crate::spec::access::Access;
-use crate::spec::not_yet;
-use crate::spec::problem::Problems;
+use std::sync::Arc;
+
+use crate::spec::Sigstore;
+use crate::spec::access::{Access, MAX_SMALL};
+use crate::spec::code::Code;
+use crate::spec::problem::{Problem, Problems};
 use crate::spec::section::Section;
+use crate::trust::TrustedRoot;
 
-/// Checks the section, where there is one.
-pub(super) fn check(spec: &Section, access: &Access<'_>, problems: &mut Problems) {
-    let Some(section) = spec.section("sigstore") else { return };
+/// The deployment of the spec, where it declares one.
+pub(super) fn read(
+    spec: &Section,
+    access: &Access<'_>,
+    problems: &mut Problems,
+) -> Option<Sigstore> {
+    let section = spec.section("sigstore")?;
     access.refuse_untrusted("`[sigstore]`", spec.key_place("sigstore"), problems);
-    for key in ["signing_config", "trusted_root"] {
-        if let Some(path) = section.text(key) {
-            access.existing(path, problems);
+    if !section.has("trusted_root") {
+        let message = "`[sigstore]` needs `trusted_root`: without it nothing could be verified";
+        let problem = Problem::error(Code::MissingKey, spec.key_place("sigstore"), message);
+        let help =
+            "add: trusted_root = \"trusted_root.json\" (`cosign trusted-root create` writes one)";
+        problems.add(problem.label("`trusted_root` is missing").help(help));
+    }
+    let trusted_root = trusted_root(section, access, problems);
+    let config = section.text("signing_config");
+    let signing_config = config.and_then(|it| access.read(it, MAX_SMALL, problems));
+    Some(Sigstore { trusted_root: trusted_root?, signing_config })
+}
+
+fn trusted_root(
+    section: &Section,
+    access: &Access<'_>,
+    problems: &mut Problems,
+) -> Option<Arc<TrustedRoot>> {
+    let text = section.text("trusted_root")?;
+    let json = access.read(text, MAX_SMALL, problems)?;
+    match TrustedRoot::parse(&json) {
+        Ok(root) => Some(Arc::new(root)),
+        Err(_) => {
+            let message = "the file holds no trusted root";
+            let problem = Problem::error(Code::TrustedRoot, &text.place, message);
+            let help = "name the JSON that `cosign trusted-root create` writes, of media type `application/vnd.dev.sigstore.trustedroot+json`";
+            problems.refuse(problem.label("no trusted root").help(help))
         }
     }
-    not_yet::sigstore(spec, problems);
 }

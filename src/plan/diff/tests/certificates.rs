@@ -73,7 +73,7 @@ fn a_certificate_is_added_without_a_new_signature() {
 #[test]
 fn a_signature_that_evidence_is_bound_to_is_made_anew() {
     let logged =
-        carries(certified(30, 0), Some(-1)).with(|world| world.found[0].evidence.log_entry = true);
+        carries(certified(30, 0), Some(-1)).with(|world| world.found[0].carried.log_entries = 1);
     assert_eq!(
         logged.lines(),
         ["~ release certificate,certificate_chain,expiry", "? release superseded"]
