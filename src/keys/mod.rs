@@ -26,6 +26,7 @@ mod gitlab;
     allow(dead_code, reason = "some parts serve some providers only")
 )]
 mod http;
+mod keyless;
 mod keyring;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
@@ -56,6 +57,7 @@ use std::fmt;
 use async_trait::async_trait;
 
 pub use error::{KeyError, KeyErrorKind};
+pub use keyless::KeylessSigner;
 pub use keyring::{KeySource, Keyring, KeyringEntry};
 pub use pair::KeyPair;
 pub use password::{PasswordSource, new_password};
