@@ -25,7 +25,7 @@ pub(crate) use referrers::{read_bundle, read_referrers};
 pub use resolve::{Resolved, resolve};
 pub(crate) use signers::failure_of as key_failure;
 pub use signers::{Opening, open_signers};
-pub use stored::{Stored, stored};
+pub use stored::{Stored, StoredAt, StoredSignatures, stored};
 
 use crate::keys::Keyring;
 use crate::model::{Clock, Glob, Repository};
