@@ -83,7 +83,12 @@ impl KeylessSigner {
         let token = self.identity.token(AUDIENCE).await?;
         let subject = token.subject_for_proof().ok_or_else(|| {
             let said = "the issuer has not verified the e-mail address in it";
-            self.refused(Service::Identity, "use the identity token of", ServiceErrorKind::Permission, said)
+            self.refused(
+                Service::Identity,
+                "use the identity token of",
+                ServiceErrorKind::Permission,
+                said,
+            )
         })?;
         let defect = |error: crate::crypto::PrivateKeyError| {
             let said = error.to_string();
@@ -146,7 +151,8 @@ impl Signer for KeylessSigner {
     /// Always with SHA-256, the hash of P-256.
     async fn sign(&self, message: &[u8], _: Hash) -> Result<Signed, KeyError> {
         let failed = |kind| KeyError::new("sign as", &self.name, kind);
-        let session = self.session().await.map_err(|error| KeyError::of_service(&self.name, error))?;
+        let session =
+            self.session().await.map_err(|error| KeyError::of_service(&self.name, error))?;
         let signature = session.key.sign(message, Hash::Sha256);
         let signature =
             signature.map_err(|error| failed(KeyErrorKind::Unsupported).because(error))?;

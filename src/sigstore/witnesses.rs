@@ -272,5 +272,11 @@ impl Witness {
 /// What came does not hold: nothing of it is used.
 fn lie(service: Service, at: &str, proof: &Proof) -> ServiceError {
     let said: Vec<&str> = proof.problems.iter().map(|it| it.message.as_str()).collect();
-    ServiceError::new(service, "use what came from", at, ServiceErrorKind::Untrusted, said.join("; "))
+    ServiceError::new(
+        service,
+        "use what came from",
+        at,
+        ServiceErrorKind::Untrusted,
+        said.join("; "),
+    )
 }
