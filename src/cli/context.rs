@@ -8,9 +8,9 @@ use countersign::exit_code::ExitCode;
 use countersign::keys::Keyring;
 use countersign::model::{Clock, SafeUrl, SystemClock};
 use countersign::observe::{Immutable, ObserveOptions, Observer, Shard};
-use countersign::plan::{Desired, Plan, Signers};
+use countersign::plan::{Desired, Failure, Plan, Signers};
 use countersign::render::{Detail, Style};
-use countersign::sigstore::{Deployment, Opened};
+use countersign::sigstore::{Deployment, Network, Opened, SigningConfig, Witnesses};
 use countersign::spec::{AllowEnv, LoadOptions, Sigstore, Spec, Untrusted};
 use countersign::store::{
     CachedStore, Intent, LayoutStore, ProcessEnvironment, Proxies, RegistryRule, RemoteOptions,
@@ -48,6 +48,17 @@ pub(crate) struct Session {
     /// The part of the store that sends requests, which are counted.
     pub(crate) registries: Arc<RemoteStore>,
     pub(crate) observer: Observer,
+    /// How sigstore's services are reached.
+    network: Network,
+}
+
+impl Session {
+    /// Who bears witness to the new signatures of `signers`.
+    pub(crate) async fn witnesses(&self, signers: &Signers) -> Arc<Witnesses> {
+        let Observer { deployment, clock, .. } = &self.observer;
+        let network = self.network.clone();
+        Arc::new(Witnesses::of_signers(signers, deployment, network, clock).await)
+    }
 }
 
 impl Context {
@@ -136,7 +147,8 @@ impl Context {
             clock: Arc::clone(&self.clock),
             options,
         };
-        Ok(Session { desired: spec.desired, store, registries, observer })
+        let network = Network::new(Arc::clone(&self.environment) as Arc<_>);
+        Ok(Session { desired: spec.desired, store, registries, observer, network })
     }
 
     /// Where immutable content is kept: `countersign` in the XDG folder for caches.
@@ -217,7 +229,15 @@ fn called() -> String {
 
 /// The deployment whose files the spec names.
 fn deployment(sigstore: Option<Sigstore>) -> Deployment {
-    sigstore.map_or_else(Deployment::none, |it| Deployment::of(Opened { root: it.trusted_root }))
+    let Some(sigstore) = sigstore else { return Deployment::none() };
+    let opened = Opened::without_services(sigstore.trusted_root);
+    Deployment::of(match sigstore.signing_config {
+        None => opened,
+        Some(json) => {
+            let config = SigningConfig::parse(&json).map(Arc::new);
+            Opened { signing: config.map_err(|error| Failure::from(&error)), ..opened }
+        }
+    })
 }
 
 /// The part of a registry's rates that one of `parts` processes may take.

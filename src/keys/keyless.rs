@@ -9,8 +9,9 @@ use tokio::sync::Mutex;
 use crate::crypto::{Certificate, Chain, Hash, PrivateKey, PublicKey};
 use crate::keys::{KeyError, KeyErrorKind, Signed, Signer};
 use crate::model::{Clock, SignerName, Timestamp};
+use crate::plan::Failure;
 use crate::sigstore::identity::{AUDIENCE, IdentitySource};
-use crate::sigstore::{Fulcio, Service, ServiceError, ServiceErrorKind};
+use crate::sigstore::{Deployment, Fulcio, Network, Service, ServiceError, ServiceErrorKind};
 use crate::trust::{IdentityPolicy, TrustedRoot};
 
 /// A signer whose certificates come from Fulcio.
@@ -45,6 +46,51 @@ impl Session {
         let (first, last) = (self.certificate.not_before(), self.certificate.not_after());
         let life = last.as_seconds().saturating_sub(first.as_seconds());
         now.as_seconds() < last.as_seconds().saturating_sub(life / RESERVE)
+    }
+}
+
+/// What signers without a key are made with: services, and somebody who says who signs.
+#[derive(Clone, Debug)]
+pub struct Keyless {
+    /// Where the certification authority and whom to trust come from.
+    pub deployment: Arc<Deployment>,
+    /// Where identity tokens come from.
+    pub identity: Arc<dyn IdentitySource>,
+    /// How services are reached.
+    pub network: Network,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Keyless {
+    /// A signer that signs as `policy` says. Opens the deployment, and sends nothing else.
+    pub(super) async fn signer(
+        &self,
+        name: &SignerName,
+        policy: &Arc<IdentityPolicy>,
+    ) -> Result<KeylessSigner, KeyError> {
+        let unable = |why: Failure| {
+            let error = KeyError::new("sign as", name, KeyErrorKind::Unsupported);
+            let error = error.because(why.message);
+            match why.help {
+                Some(help) => error.advise(help),
+                None => error,
+            }
+        };
+        let opened = self.deployment.opened().await.map_err(unable)?;
+        let signing = opened.signing.map_err(unable)?;
+        let authority = signing.certificate_authority(self.clock.now());
+        let authority = authority.map_err(|error| unable(Failure::from(&error)))?;
+        let fulcio = Fulcio::new(&authority.url, &self.network);
+        let fulcio = fulcio.map_err(|error| KeyError::of_service(name, error))?;
+        Ok(KeylessSigner::new(
+            name.clone(),
+            Arc::clone(policy),
+            Arc::clone(&self.identity),
+            Arc::new(fulcio),
+            opened.root,
+            Arc::clone(&self.clock),
+        ))
     }
 }
 
@@ -83,7 +129,12 @@ impl KeylessSigner {
         let token = self.identity.token(AUDIENCE).await?;
         let subject = token.subject_for_proof().ok_or_else(|| {
             let said = "the issuer has not verified the e-mail address in it";
-            self.refused(Service::Identity, "use the identity token of", ServiceErrorKind::Permission, said)
+            self.refused(
+                Service::Identity,
+                "use the identity token of",
+                ServiceErrorKind::Permission,
+                said,
+            )
         })?;
         let defect = |error: crate::crypto::PrivateKeyError| {
             let said = error.to_string();
@@ -146,7 +197,8 @@ impl Signer for KeylessSigner {
     /// Always with SHA-256, the hash of P-256.
     async fn sign(&self, message: &[u8], _: Hash) -> Result<Signed, KeyError> {
         let failed = |kind| KeyError::new("sign as", &self.name, kind);
-        let session = self.session().await.map_err(|error| KeyError::of_service(&self.name, error))?;
+        let session =
+            self.session().await.map_err(|error| KeyError::of_service(&self.name, error))?;
         let signature = session.key.sign(message, Hash::Sha256);
         let signature =
             signature.map_err(|error| failed(KeyErrorKind::Unsupported).because(error))?;

@@ -57,7 +57,7 @@ use std::fmt;
 use async_trait::async_trait;
 
 pub use error::{KeyError, KeyErrorKind};
-pub use keyless::KeylessSigner;
+pub use keyless::{Keyless, KeylessSigner};
 pub use keyring::{KeySource, Keyring, KeyringEntry};
 pub use pair::KeyPair;
 pub use password::{PasswordSource, new_password};

@@ -170,7 +170,8 @@ fn select(
         }
     };
     if found.len() < wanted {
-        let (there, plural) = (found.len(), if wanted == 1 { "" } else { "s of different operators" });
+        let (there, plural) =
+            (found.len(), if wanted == 1 { "" } else { "s of different operators" });
         return Err(SigningConfigError::NoService(match there {
             0 => format!("no {what} that is valid now"),
             _ => format!("{there} {what} that is valid now, and asks for {wanted}{plural}"),

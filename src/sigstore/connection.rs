@@ -119,11 +119,7 @@ impl Connection {
     }
 
     /// Says that what came does not hold.
-    pub(super) fn untrusted(
-        &self,
-        operation: &'static str,
-        said: impl AsRef<str>,
-    ) -> ServiceError {
+    pub(super) fn untrusted(&self, operation: &'static str, said: impl AsRef<str>) -> ServiceError {
         let kind = ServiceErrorKind::Untrusted;
         ServiceError::new(self.service, operation, self.at(), kind, said)
     }

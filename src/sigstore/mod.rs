@@ -2,6 +2,7 @@
 //!
 //! What a service returns is verified before it is used.
 
+mod choice;
 mod config;
 mod connection;
 mod deployment;

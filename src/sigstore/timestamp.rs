@@ -70,7 +70,8 @@ impl TimestampAuthority {
 /// Source: RFC 3161 §2.4.1, `TimeStampReq`: every part has the same length each time.
 fn request(digest: &[u8], nonce: &Nonce) -> Vec<u8> {
     const VERSION: &[u8] = &[0x30, 0x43, 0x02, 0x01, 0x01];
-    const IMPRINT: &[u8] = b"\x30\x31\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00\x04\x20";
+    const IMPRINT: &[u8] =
+        b"\x30\x31\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00\x04\x20";
     const NONCE: &[u8] = &[0x02, 0x08];
     const CERTIFICATE: &[u8] = &[0x01, 0x01, 0xff];
     [VERSION, IMPRINT, digest, NONCE, nonce, CERTIFICATE].concat()

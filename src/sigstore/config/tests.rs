@@ -58,7 +58,11 @@ fn as_many_logs_as_the_selector_says_of_one_version_and_different_operators() {
         (json!({"selector": "ANY"}), Ok(vec!["https://a2"]), Ok(vec!["https://a1"])),
         (json!({}), Ok(vec!["https://a2"]), Ok(vec!["https://a1"])),
         (json!({"selector": "ALL"}), Ok(vec!["https://a2", "https://b2"]), Ok(vec!["https://a1"])),
-        (json!({"selector": "EXACT", "count": 2}), Ok(vec!["https://a2", "https://b2"]), Err("asks for 2")),
+        (
+            json!({"selector": "EXACT", "count": 2}),
+            Ok(vec!["https://a2", "https://b2"]),
+            Err("asks for 2"),
+        ),
         (json!({"selector": "EXACT", "count": 3}), Err("asks for 3"), Err("asks for 3")),
         (json!({"selector": "EXACT"}), Err("no selector"), Err("no selector")),
         (json!({"selector": "SERVICE_SELECTOR_UNDEFINED"}), Err("no selector"), Err("no selector")),
@@ -79,7 +83,9 @@ fn as_many_logs_as_the_selector_says_of_one_version_and_different_operators() {
 
 #[test]
 fn what_is_no_signing_config_is_told() {
-    for text in ["", "{}", r#"{"mediaType":"application/vnd.dev.sigstore.signingconfig.v0.1+json"}"#] {
+    for text in
+        ["", "{}", r#"{"mediaType":"application/vnd.dev.sigstore.signingconfig.v0.1+json"}"#]
+    {
         let error = SigningConfig::parse(text.as_bytes()).unwrap_err();
         assert_eq!(Failure::from(&error).code, "sigstore::signing_config", "{text}");
     }

@@ -1,8 +1,8 @@
 //! Rekor v1: entries with the promise of the log at once, and a search by hash.
 
+use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use async_trait::async_trait;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -60,11 +60,8 @@ impl RekorV1 {
         let path = "/api/v1/log/entries/retrieve";
         let call = Call::new(Method::POST, connection.url(path)).json(&query);
         let entries = connection.send(&call).await.ok()?.json().ok()?;
-        let mut recorded: Vec<Recorded> = entries
-            .as_array()?
-            .iter()
-            .filter_map(|it| Recorded::read(read(it).ok()?))
-            .collect();
+        let mut recorded: Vec<Recorded> =
+            entries.as_array()?.iter().filter_map(|it| Recorded::read(read(it).ok()?)).collect();
         recorded.sort_by_key(|it| std::cmp::Reverse(it.entry.log_index));
         Some(recorded)
     }
@@ -136,9 +133,8 @@ fn proposed(signed: &Signed<'_>, hash: Hash) -> Option<Value> {
 
 /// The id of the entry that is there already: in `Location`, and in what the log says.
 fn existing(failure: &HttpFailure) -> Option<String> {
-    let is_id = |text: &str| {
-        matches!(text.len(), 64 | 80) && text.chars().all(|c| c.is_ascii_hexdigit())
-    };
+    let is_id =
+        |text: &str| matches!(text.len(), 64 | 80) && text.chars().all(|c| c.is_ascii_hexdigit());
     let location = failure.header("location").and_then(|it| it.rsplit('/').next());
     let said = failure.said.split(|c: char| !c.is_ascii_hexdigit());
     location.into_iter().chain(said).find(|it| is_id(it)).map(str::to_owned)

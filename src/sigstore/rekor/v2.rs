@@ -1,8 +1,8 @@
 //! Rekor v2: entries that are proven by the next checkpoint, about a second later, however many wait for it.
 
+use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use async_trait::async_trait;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -45,7 +45,8 @@ impl RekorV2 {
         let (body, inclusion) = Tiles::new(&self.connection).entry(index).await?;
         let id = self.ids.iter().find(|id| is_signed_by(&inclusion.checkpoint, id));
         let id = id.ok_or_else(|| {
-            self.connection.untrusted(RECORD, "its checkpoint is signed by no log of the trusted root")
+            self.connection
+                .untrusted(RECORD, "its checkpoint is signed by no log of the trusted root")
         })?;
         Ok(LogEntry {
             log_id: id.clone(),
@@ -139,7 +140,8 @@ fn key_details(algorithm: KeyAlgorithm, hash: Hash) -> Option<&'static str> {
 /// Source: C2SP `signed-note`.
 fn is_signed_by(checkpoint: &str, id: &[u8]) -> bool {
     let signatures = checkpoint.lines().filter_map(|line| line.strip_prefix("\u{2014} "));
-    let mut signatures = signatures.filter_map(|line| STANDARD.decode(line.split(' ').nth(1)?).ok());
+    let mut signatures =
+        signatures.filter_map(|line| STANDARD.decode(line.split(' ').nth(1)?).ok());
     signatures.any(|it| it.get(..4).is_some_and(|hint| id.starts_with(hint)))
 }
 
