@@ -8,9 +8,9 @@ use countersign::exit_code::ExitCode;
 use countersign::keys::Keyring;
 use countersign::model::{Clock, SafeUrl, SystemClock};
 use countersign::observe::{Immutable, ObserveOptions, Observer, Shard};
-use countersign::plan::{Desired, Failure, Plan, Signers};
+use countersign::plan::{Desired, Plan, Signers};
 use countersign::render::{Detail, Style};
-use countersign::sigstore::{Deployment, Network, Opened, SigningConfig, Witnesses};
+use countersign::sigstore::{Deployment, Network, Opened, Witnesses};
 use countersign::spec::{AllowEnv, LoadOptions, Sigstore, Spec, Untrusted};
 use countersign::store::{
     CachedStore, Intent, LayoutStore, ProcessEnvironment, Proxies, RegistryRule, RemoteOptions,
@@ -229,15 +229,8 @@ fn called() -> String {
 
 /// The deployment whose files the spec names.
 fn deployment(sigstore: Option<Sigstore>) -> Deployment {
-    let Some(sigstore) = sigstore else { return Deployment::none() };
-    let opened = Opened::without_services(sigstore.trusted_root);
-    Deployment::of(match sigstore.signing_config {
-        None => opened,
-        Some(json) => {
-            let config = SigningConfig::parse(&json).map(Arc::new);
-            Opened { signing: config.map_err(|error| Failure::from(&error)), ..opened }
-        }
-    })
+    let opened = |it: Sigstore| Opened { root: it.trusted_root, config: it.signing_config };
+    sigstore.map_or_else(Deployment::none, |it| Deployment::of(opened(it)))
 }
 
 /// The part of a registry's rates that one of `parts` processes may take.

@@ -11,7 +11,9 @@ use crate::keys::{KeyError, KeyErrorKind, Signed, Signer};
 use crate::model::{Clock, SignerName, Timestamp};
 use crate::plan::Failure;
 use crate::sigstore::identity::{AUDIENCE, IdentitySource};
-use crate::sigstore::{Deployment, Fulcio, Network, Service, ServiceError, ServiceErrorKind};
+use crate::sigstore::{
+    Deployment, Fulcio, Network, Service, ServiceError, ServiceErrorKind, no_config,
+};
 use crate::trust::{IdentityPolicy, TrustedRoot};
 
 /// A signer whose certificates come from Fulcio.
@@ -78,8 +80,8 @@ impl Keyless {
             }
         };
         let opened = self.deployment.opened().await.map_err(unable)?;
-        let signing = opened.signing.map_err(unable)?;
-        let authority = signing.certificate_authority(self.clock.now());
+        let config = opened.config.ok_or_else(|| unable(no_config(name)))?;
+        let authority = config.certificate_authority(self.clock.now());
         let authority = authority.map_err(|error| unable(Failure::from(&error)))?;
         let fulcio = Fulcio::new(&authority.url, &self.network);
         let fulcio = fulcio.map_err(|error| KeyError::of_service(name, error))?;

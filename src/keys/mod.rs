@@ -53,6 +53,7 @@ mod remote;
 mod vault;
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
@@ -66,6 +67,18 @@ pub use reference::KeyReference;
 
 use crate::crypto::{Certificate, Chain, Hash, PublicKey, SignatureBytes};
 pub use crate::model::Environment;
+use crate::sigstore::identity::GoogleAccess;
+
+/// Access tokens of Google by Application Default Credentials; `None` in a build without the feature `gcp-kms`.
+pub fn google_access(options: OpenOptions) -> Option<Arc<dyn GoogleAccess>> {
+    #[cfg(feature = "gcp-kms")]
+    return Some(gcp_kms::google_access(options));
+    #[cfg(not(feature = "gcp-kms"))]
+    {
+        drop(options);
+        None
+    }
+}
 
 /// What a signer gave for one message.
 #[derive(Clone, Debug)]

@@ -1,84 +1,58 @@
 //! Which services the new signatures of a signer use.
 
-use std::sync::Arc;
-
-use crate::model::{Clock, Timestamp};
+use crate::model::{SignerName, Timestamp};
 use crate::payload::Format;
-use crate::plan::{Failure, ServiceUse, Services, SignerProfile};
-use crate::sigstore::{Endpoint, Opened, ServiceError, SigningConfig, Witness, WitnessPool};
-use crate::trust::TrustedRoot;
+use crate::plan::{Failure, SignerProfile};
+use crate::sigstore::{Endpoint, SigningConfig};
+
+/// The services that a run has for the signatures of one signer.
+pub(super) struct Choice<'a> {
+    pub(super) profile: &'a SignerProfile,
+    /// The services that there are; none where nothing names any.
+    pub(super) config: Option<&'a SigningConfig>,
+    pub(super) now: Timestamp,
+}
+
+/// A signer needs services, and there is no signing config.
+pub fn no_config(signer: &SignerName) -> Failure {
+    let message = format!("{signer} needs services, and no signing config names any");
+    Failure::error("sigstore::no_signing_config", message)
+        .help("declare one: [sigstore] signing_config = \"signing_config.json\"")
+}
 
 /// Says whether somebody bears witness to the signatures of such a signer.
 pub(super) fn needs_witness(profile: &SignerProfile) -> bool {
     profile.identity.is_some() || profile.transparency_log || profile.timestamps() > 0
 }
 
-impl Opened {
-    /// What services put into each new signature of a signer, or why they cannot.
-    pub fn services(&self, profile: &SignerProfile, now: Timestamp) -> Services {
-        let used = |format| {
-            let certificate = profile.identity.is_some();
-            if certificate {
-                self.signing()?
-                    .certificate_authority(now)
-                    .map_err(|error| Failure::from(&error))?;
-            }
-            Ok(ServiceUse {
-                certificate,
-                log_entries: self.logs(profile, format, now)?.len(),
-                timestamps: self.authorities(profile, now)?.len(),
-            })
-        };
-        Services { simple_signing: used(Format::SimpleSigning), bundle: used(Format::Bundle) }
-    }
+/// Says whether the services for such a signer stand in a signing config.
+pub(super) fn needs_config(profile: &SignerProfile) -> bool {
+    profile.identity.is_some() || profile.transparency_log
+}
 
-    /// Who bears witness to the new signatures of a signer, with `trust`, which vouches for them.
-    pub(super) fn witness(
-        &self,
-        profile: &SignerProfile,
-        trust: &Arc<TrustedRoot>,
-        pool: &mut WitnessPool,
-        clock: &Arc<dyn Clock>,
-    ) -> Witness {
-        let now = clock.now();
-        let failed = |error: ServiceError| Failure::from(&error);
-        let mut logs = |format| {
-            let endpoints = self.logs(profile, format, now)?;
-            pool.logs(&endpoints).map_err(failed)
-        };
-        let (simple, bundle) = (logs(Format::SimpleSigning), logs(Format::Bundle));
-        let authorities = self
-            .authorities(profile, now)
-            .and_then(|urls| pool.authorities(urls.iter().map(String::as_str)).map_err(failed));
-        Witness::new(simple, bundle, authorities, Arc::clone(trust), Arc::clone(clock))
-    }
-
-    fn logs(
-        &self,
-        profile: &SignerProfile,
-        format: Format,
-        now: Timestamp,
-    ) -> Result<Vec<Endpoint>, Failure> {
-        if !profile.transparency_log {
+impl Choice<'_> {
+    /// The logs for signatures of `format`; none where the signer wants no entries.
+    pub(super) fn logs(&self, format: Format) -> Result<Vec<Endpoint>, Failure> {
+        if !self.profile.transparency_log {
             return Ok(Vec::new());
         }
-        self.signing()?.logs(format, now).map_err(|error| Failure::from(&error))
+        self.config()?.logs(format, self.now).map_err(|error| Failure::from(&error))
     }
 
     /// Those that the signer names itself; for an identity else those of the signing config.
-    fn authorities(&self, profile: &SignerProfile, now: Timestamp) -> Result<Vec<String>, Failure> {
-        match &profile.timestamp_authorities {
+    pub(super) fn authorities(&self) -> Result<Vec<String>, Failure> {
+        match &self.profile.timestamp_authorities {
             Some(named) => Ok(named.iter().map(|it| it.url.clone()).collect()),
-            None if profile.identity.is_none() => Ok(Vec::new()),
+            None if self.profile.identity.is_none() => Ok(Vec::new()),
             None => {
-                let chosen = self.signing()?.timestamp_authorities(now);
+                let chosen = self.config()?.timestamp_authorities(self.now);
                 let chosen = chosen.map_err(|error| Failure::from(&error))?;
                 Ok(chosen.into_iter().map(|it| it.url).collect())
             }
         }
     }
 
-    fn signing(&self) -> Result<&SigningConfig, Failure> {
-        self.signing.as_deref().map_err(Clone::clone)
+    fn config(&self) -> Result<&SigningConfig, Failure> {
+        self.config.ok_or_else(|| no_config(&self.profile.name))
     }
 }

@@ -16,20 +16,8 @@ use crate::trust::TrustedRoot;
 pub struct Opened {
     /// Whom to trust.
     pub root: Arc<TrustedRoot>,
-    /// The services that sign, or why there are none.
-    pub signing: Result<Arc<SigningConfig>, Failure>,
-}
-
-impl Opened {
-    /// Trust without services: enough to verify, and to sign without any.
-    pub fn without_services(root: Arc<TrustedRoot>) -> Self {
-        let reason = Failure::error(
-            "sigstore::no_signing_config",
-            "there is no signing config that names the services to sign with",
-        );
-        let help = "declare one: [sigstore] signing_config = \"signing_config.json\"";
-        Self { root, signing: Err(reason.help(help)) }
-    }
+    /// The services that sign; none where the deployment only verifies.
+    pub config: Option<Arc<SigningConfig>>,
 }
 
 /// Gets trust and services: from files that were read, or from the public instance through TUF.

@@ -13,6 +13,7 @@ mod rekor;
 mod timestamp;
 mod witnesses;
 
+pub use choice::no_config;
 pub use config::{Endpoint, SigningConfig, SigningConfigError};
 pub use connection::Network;
 pub use deployment::{Deployment, DeploymentSource, Opened};

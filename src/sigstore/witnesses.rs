@@ -9,7 +9,7 @@ use crate::crypto::{Certificate, Hash, PublicKey, SignatureBytes};
 use crate::model::{Clock, SignerName};
 use crate::payload::{Format, LogEntry};
 use crate::plan::{Ability, Failure, SignerTrust, Signers};
-use crate::sigstore::choice::needs_witness;
+use crate::sigstore::choice::{Choice, needs_config, needs_witness};
 use crate::sigstore::rekor::{self, Log};
 use crate::sigstore::{
     Deployment, Endpoint, Network, Service, ServiceError, ServiceErrorKind, TimestampAuthority,
@@ -76,12 +76,19 @@ impl Witnesses {
         if needing.peek().is_none() {
             return witnesses;
         }
+        let needing: Vec<_> = needing.collect();
         // Where it cannot be opened the plan has blocked everything that needs it.
-        let Ok(opened) = deployment.opened().await else { return witnesses };
-        let mut pool = WitnessPool::new(network, Arc::clone(&opened.root));
+        let opened = match needing.iter().any(|(_, it)| needs_config(&it.profile)) {
+            true => deployment.opened().await.ok(),
+            false => None,
+        };
+        let config = opened.as_ref().and_then(|it| it.config.as_deref());
+        let root = opened.as_ref().map(|it| Arc::clone(&it.root)).unwrap_or_default();
+        let mut pool = WitnessPool::new(network, root);
         for (name, state) in needing {
             let SignerTrust::Known(trust) = &state.trust else { continue };
-            let witness = opened.witness(&state.profile, trust, &mut pool, clock);
+            let choice = Choice { profile: &state.profile, config, now: clock.now() };
+            let witness = Witness::chosen(&choice, &mut pool, Arc::clone(trust), clock);
             witnesses = witnesses.with(name.clone(), witness);
         }
         witnesses
@@ -163,6 +170,21 @@ impl Witness {
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self { simple, bundle, authorities, trust, clock }
+    }
+
+    fn chosen(
+        choice: &Choice<'_>,
+        pool: &mut WitnessPool,
+        trust: Arc<TrustedRoot>,
+        clock: &Arc<dyn Clock>,
+    ) -> Self {
+        let failed = |error: ServiceError| Failure::from(&error);
+        let mut logs = |format| choice.logs(format).and_then(|it| pool.logs(&it).map_err(failed));
+        let (simple, bundle) = (logs(Format::SimpleSigning), logs(Format::Bundle));
+        let authorities = choice.authorities();
+        let authorities = authorities
+            .and_then(|urls| pool.authorities(urls.iter().map(String::as_str)).map_err(failed));
+        Self::new(simple, bundle, authorities, trust, Arc::clone(clock))
     }
 
     /// Says that there are the services that a signature of `format` needs. Sends nothing.

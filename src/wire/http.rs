@@ -49,6 +49,8 @@ pub(crate) struct HttpFailure {
     pub(crate) status: Option<StatusCode>,
     /// What the service said, fit to print.
     pub(crate) said: String,
+    /// The `error` of OAuth 2.0, where the answer has one: `authorization_pending`.
+    pub(crate) oauth_error: Option<String>,
     headers: HeaderMap,
 }
 
@@ -162,7 +164,7 @@ impl Answer {
 impl HttpFailure {
     pub(crate) fn new(kind: HttpFailureKind, said: impl AsRef<str>) -> Self {
         let said = one_line(said.as_ref()).unwrap_or_else(|| "it said nothing".into());
-        Self { kind, status: None, said, headers: HeaderMap::new() }
+        Self { kind, status: None, said, oauth_error: None, headers: HeaderMap::new() }
     }
 
     /// A header of the answer that failed.
@@ -182,8 +184,14 @@ impl HttpFailure {
         };
         let said = message_in(body).or_else(|| status.canonical_reason().map(str::to_owned));
         let said = format!("{} {}", status.as_u16(), said.unwrap_or_default());
-        Self { status: Some(status), ..Self::new(kind, said) }
+        Self { status: Some(status), oauth_error: oauth_error(body), ..Self::new(kind, said) }
     }
+}
+
+/// Source: RFC 6749 §5.2.
+fn oauth_error(body: &[u8]) -> Option<String> {
+    let value: Value = serde_json::from_slice(body).ok()?;
+    one_line(value.get("error")?.as_str()?)
 }
 
 /// What an error answer says, wherever the services put it.
