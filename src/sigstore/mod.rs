@@ -11,6 +11,7 @@ mod fulcio;
 pub mod identity;
 mod rekor;
 mod timestamp;
+mod tuf;
 mod witnesses;
 
 pub use choice::no_config;
@@ -21,4 +22,5 @@ pub use error::{Service, ServiceError, ServiceErrorKind};
 pub use fulcio::Fulcio;
 pub use rekor::{Log, Recorded, RekorV1, RekorV2};
 pub use timestamp::TimestampAuthority;
+pub use tuf::{TrustMaterial, Tuf, TufOptions};
 pub use witnesses::{Evidence, Remembered, Witness, WitnessPool, Witnesses};
