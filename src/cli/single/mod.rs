@@ -285,10 +285,11 @@ pub(crate) fn bare(image: &ImageRef, digest: Digest, signatures: Option<Reposito
 }
 
 /// The applier of a session.
-pub(crate) fn applier(session: &Session, context: &Context) -> Applier {
+pub(crate) async fn applier(session: &Session, signers: &Signers, context: &Context) -> Applier {
     Applier {
         store: Arc::clone(&session.store),
         keyring: Arc::clone(&session.observer.keyring),
+        witnesses: session.witnesses(signers).await,
         clock: Arc::clone(&context.clock),
         jobs: session.observer.options.jobs,
         stop: context.signals.stop.clone(),
@@ -304,7 +305,7 @@ pub(crate) async fn write_plan(
 ) -> Report {
     context.signals.announce();
     let listener: Arc<dyn Listener> = Arc::new(());
-    applier(session, context).apply(plan, signers, &listener).await
+    applier(session, signers, context).await.apply(plan, signers, &listener).await
 }
 
 /// Tells every failure on standard error; how the command ends.

@@ -165,7 +165,7 @@ impl<'a> Job<'a> {
     async fn make(&self) -> Result<ExitCode, Failed> {
         let session = self.session(Intent::Read, Making::OneMore).await?;
         let (plan, signers) = self.context.plan(&session).await?;
-        let applier = super::applier(&session, self.context);
+        let applier = super::applier(&session, &signers, self.context).await;
         let mut failures: Vec<Failure> = plan.failures().cloned().collect();
         for target in &plan.targets {
             let digest = &target.target.subject.digest;
