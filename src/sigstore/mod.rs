@@ -2,6 +2,7 @@
 //!
 //! What a service returns is verified before it is used.
 
+mod choice;
 mod config;
 mod connection;
 mod deployment;
@@ -10,8 +11,10 @@ mod fulcio;
 pub mod identity;
 mod rekor;
 mod timestamp;
+mod tuf;
 mod witnesses;
 
+pub use choice::no_config;
 pub use config::{Endpoint, SigningConfig, SigningConfigError};
 pub use connection::Network;
 pub use deployment::{Deployment, DeploymentSource, Opened};
@@ -19,4 +22,5 @@ pub use error::{Service, ServiceError, ServiceErrorKind};
 pub use fulcio::Fulcio;
 pub use rekor::{Log, Recorded, RekorV1, RekorV2};
 pub use timestamp::TimestampAuthority;
+pub use tuf::{TrustMaterial, Tuf, TufOptions};
 pub use witnesses::{Evidence, Remembered, Witness, WitnessPool, Witnesses};

@@ -26,3 +26,4 @@ pub mod python;
 pub mod python_server;
 pub mod tokens;
 pub mod tools;
+pub mod tuf_repository;
