@@ -22,8 +22,9 @@ fn logged(world: World) -> World {
 
 fn stamped(world: World, authorities: usize) -> World {
     let of = |number| TimestampAuthority { url: format!("https://{number}.example"), chain: None };
-    trusted(world)
-        .profile("release", |it| it.timestamp_authorities = Some((0..authorities).map(of).collect()))
+    trusted(world).profile("release", |it| {
+        it.timestamp_authorities = Some((0..authorities).map(of).collect())
+    })
 }
 
 fn evidence(world: World, index: usize, log_entries: u16, timestamps: u16) -> World {
@@ -152,8 +153,12 @@ fn a_plan_says_what_it_publishes() {
         .wants("vault", &[])
         .has("ci", &[("second", "1")]);
     let changes = world.diff();
-    let target =
-        TargetPlan { target: Arc::new(world.target), carrier: None, referrers: SeenReferrers::default(), changes };
+    let target = TargetPlan {
+        target: Arc::new(world.target),
+        carrier: None,
+        referrers: SeenReferrers::default(),
+        changes,
+    };
     let who = |identity: Option<&str>, services| SignerFingerprints {
         identity: identity.map(Into::into),
         services,
@@ -187,5 +192,8 @@ fn a_plan_says_what_it_publishes() {
         assert_eq!(limits(most).check(&plan).is_ok(), good, "{most:?}");
     }
     let guarded = limits(Some(2)).check(&plan).unwrap_err();
-    assert_eq!((guarded.code(), guarded.flag()), ("guard::log_entries", "--max-log-entries 3".to_owned()));
+    assert_eq!(
+        (guarded.code(), guarded.flag()),
+        ("guard::log_entries", "--max-log-entries 3".to_owned())
+    );
 }
