@@ -24,5 +24,6 @@ pub mod images;
 pub mod judge;
 pub mod python;
 pub mod python_server;
+pub mod sigstore;
 pub mod tokens;
 pub mod tools;
