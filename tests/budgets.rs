@@ -26,6 +26,7 @@ use countersign::keys::Keyring;
 use countersign::keys::memory::MemoryEnvironment;
 use countersign::model::SystemClock;
 use countersign::observe::{ObserveOptions, Observer};
+use countersign::sigstore::Deployment;
 use countersign::spec::{LoadOptions, MemoryFiles, Spec};
 use countersign::store::{Intent, ReadStore, RemoteOptions, RemoteStore, Store};
 use program::{PASSWORD, Workshop, fixture_key};

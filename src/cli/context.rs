@@ -217,7 +217,8 @@ fn called() -> String {
 
 /// The deployment whose files the spec names.
 fn deployment(sigstore: Option<Sigstore>) -> Deployment {
-    sigstore.map_or_else(Deployment::none, |it| Deployment::of(Opened { root: it.trusted_root }))
+    let opened = |it: Sigstore| Opened { root: it.trusted_root, config: it.signing_config };
+    sigstore.map_or_else(Deployment::none, |it| Deployment::of(opened(it)))
 }
 
 /// The part of a registry's rates that one of `parts` processes may take.

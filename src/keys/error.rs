@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
+use crate::sigstore::{ServiceError, ServiceErrorKind};
+
 /// A key that could not be opened or used.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {operation} {key}")]
@@ -66,6 +68,22 @@ impl KeyError {
         Self { advice: Some(advice.into()), ..self }
     }
 
+    /// The same for a service that certifies keys or identities: with its code and its help.
+    pub(super) fn of_service(name: impl fmt::Display, error: ServiceError) -> Self {
+        let kind = match error.kind {
+            ServiceErrorKind::Permission => KeyErrorKind::Permission,
+            ServiceErrorKind::Throttled => KeyErrorKind::Throttled,
+            ServiceErrorKind::Tls => KeyErrorKind::Tls,
+            ServiceErrorKind::Unavailable => KeyErrorKind::Unavailable,
+            _ => KeyErrorKind::Unsupported,
+        };
+        Self::new("sign as", name, kind).because(error)
+    }
+
+    fn service(&self) -> Option<&ServiceError> {
+        self.source.as_ref()?.downcast_ref()
+    }
+
     /// Says whether trying again later can help.
     pub fn is_transient(&self) -> bool {
         matches!(self.kind, KeyErrorKind::Unavailable | KeyErrorKind::Throttled)
@@ -73,12 +91,13 @@ impl KeyError {
 
     /// The stable code: `key::wrong_password`.
     pub fn code(&self) -> &'static str {
-        self.kind.code()
+        self.service().map_or_else(|| self.kind.code(), ServiceError::code)
     }
 
     /// What to do about it, in the imperative.
     pub fn help(&self) -> Option<&str> {
-        self.advice.as_deref().or_else(|| self.kind.help())
+        let service = || self.service().and_then(ServiceError::help);
+        self.advice.as_deref().or_else(service).or_else(|| self.kind.help())
     }
 }
 
@@ -122,7 +141,7 @@ impl KeyErrorKind {
 
 impl miette::Diagnostic for KeyError {
     fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        Some(Box::new(self.kind.code()))
+        Some(Box::new(Self::code(self)))
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {

@@ -3,6 +3,7 @@
 //! Spoken to over REST, with Application Default Credentials. Only digests leave this machine, and what travels is
 //! checked with CRC32C both ways. Source: cosign's `pkg/signature/kms/gcp`; Cloud KMS API v1.
 
+mod access;
 mod crc32c;
 mod credentials;
 mod external;
@@ -17,6 +18,8 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
 use serde_json::{Value, json};
 use url::Url;
+
+pub(super) use access::google_access;
 
 use crate::crypto::{Hash, PublicKey, SignatureBytes};
 use crate::keys::gcp_kms::crc32c::crc32c;

@@ -26,6 +26,7 @@ mod gitlab;
     allow(dead_code, reason = "some parts serve some providers only")
 )]
 mod http;
+mod keyless;
 mod keyring;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
@@ -52,10 +53,12 @@ mod remote;
 mod vault;
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
 pub use error::{KeyError, KeyErrorKind};
+pub use keyless::KeylessSigner;
 pub use keyring::{KeySource, Keyring, KeyringEntry};
 pub use pair::KeyPair;
 pub use password::{PasswordSource, new_password};
@@ -64,6 +67,18 @@ pub use reference::KeyReference;
 
 use crate::crypto::{Certificate, Chain, Hash, PublicKey, SignatureBytes};
 pub use crate::model::Environment;
+use crate::sigstore::identity::GoogleAccess;
+
+/// Access tokens of Google by Application Default Credentials; `None` in a build without the feature `gcp-kms`.
+pub fn google_access(options: OpenOptions) -> Option<Arc<dyn GoogleAccess>> {
+    #[cfg(feature = "gcp-kms")]
+    return Some(gcp_kms::google_access(options));
+    #[cfg(not(feature = "gcp-kms"))]
+    {
+        drop(options);
+        None
+    }
+}
 
 /// What a signer gave for one message.
 #[derive(Clone, Debug)]

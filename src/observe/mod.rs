@@ -10,6 +10,7 @@ mod judge;
 mod reach;
 mod referrers;
 mod resolve;
+mod services;
 mod signers;
 mod stored;
 
@@ -25,7 +26,7 @@ pub use given::Given;
 pub(crate) use referrers::{read_bundle, read_referrers};
 pub use resolve::{Resolved, resolve};
 pub(crate) use signers::failure_of as key_failure;
-pub use signers::{Opening, open_signers};
+pub use signers::{Openers, Opening, open_signers};
 pub use stored::{Stored, stored};
 
 use crate::crypto::PublicKey;
@@ -216,8 +217,8 @@ impl Observer {
     }
 
     /// What the keys and the trust of signers come from.
-    pub fn openers(&self) -> (&Keyring, &Deployment) {
-        (&self.keyring, &self.deployment)
+    pub fn openers(&self) -> Openers<'_> {
+        Openers { keyring: &self.keyring, deployment: &self.deployment, now: self.clock.now() }
     }
 
     fn diff_options(&self) -> DiffOptions {

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::keys::{KeyError, KeyErrorKind, Keyring};
-use crate::model::SignerName;
+use crate::model::{SignerName, Timestamp};
+use crate::observe::services::services_of;
 use crate::plan::{
     Ability, Desired, Failure, FailureClass, Prune, Services, SignerKey, SignerProfile,
     SignerState, SignerTrust, Signers, Target,
@@ -21,6 +22,17 @@ pub enum Opening {
     Needed,
 }
 
+/// What the keys and the trust of signers come from.
+#[derive(Clone, Copy, Debug)]
+pub struct Openers<'a> {
+    /// The keys.
+    pub keyring: &'a Keyring,
+    /// The trusted root and the services.
+    pub deployment: &'a Deployment,
+    /// The time now: services are valid for a time.
+    pub now: Timestamp,
+}
+
 /// Gets the public keys of the signers that `targets` need, and what vouches for their evidence; where
 /// something may be removed, of all.
 ///
@@ -30,8 +42,9 @@ pub async fn open_signers(
     desired: &Desired,
     targets: &[Target],
     opening: Opening,
-    (keyring, deployment): (&Keyring, &Deployment),
+    openers: Openers<'_>,
 ) -> Signers {
+    let Openers { keyring, deployment, now } = openers;
     let everything =
         opening == Opening::All || targets.iter().any(|target| target.prune > Prune::Keep);
     let needed: BTreeSet<&SignerName> =
@@ -49,7 +62,15 @@ pub async fn open_signers(
         let trust = match opened {
             Some(Ok(opened)) => SignerTrust::Known(trust_of(profile, &opened.root)),
             Some(Err(reason)) if trusting(name, profile) => SignerTrust::Unknown(reason.clone()),
+            Some(Err(_)) | None if profile.timestamps() > 0 => {
+                SignerTrust::Known(trust_of(profile, &Arc::default()))
+            }
             Some(Err(_)) | None => SignerTrust::NotNeeded,
+        };
+        let config = opened.and_then(|it| it.as_ref().ok()?.config.as_deref());
+        let services = match profile.ability {
+            Ability::Sign if needed => services_of(profile, config, now),
+            _ => Services::default(),
         };
         async move {
             let key = match profile.ability {
@@ -60,18 +81,18 @@ pub async fn open_signers(
                 Ability::Sign | Ability::VerifyOnly if needed => key_of(keyring, name).await,
                 Ability::Sign | Ability::VerifyOnly => SignerKey::NotNeeded,
             };
-            (
-                name.clone(),
-                SignerState { profile: profile.clone(), key, trust, services: Services::default() },
-            )
+            (name.clone(), SignerState { profile: Arc::clone(profile), key, trust, services })
         }
     });
     futures::future::join_all(opening).await.into_iter().collect()
 }
 
-/// Says whether something that is declared of the signer is verified with a trusted root.
+/// Says whether something that is declared of the signer is verified with the root of the deployment.
 fn needs_trust(profile: &SignerProfile) -> bool {
-    profile.identity.is_some() || profile.transparency_log || profile.timestamps() > 0
+    let authorities = profile.timestamp_authorities.iter().flatten();
+    profile.identity.is_some()
+        || profile.transparency_log
+        || authorities.into_iter().any(|it| it.chain.is_none())
 }
 
 /// The root with the timestamp authorities that the signer names itself.

@@ -174,6 +174,17 @@ pub fn statement_signed_bytes(statement: &[u8]) -> Vec<u8> {
     pre_authentication_encoding(IN_TOTO, statement)
 }
 
+/// The envelope of one signature over a statement, as JSON: the form that stands in a bundle, and that is recorded
+/// in Rekor v1.
+pub fn envelope_json(statement: &[u8], signature: &SignatureBytes) -> String {
+    json!({
+        "payload": base64_of(statement),
+        "payloadType": IN_TOTO,
+        "signatures": [{ "sig": signature.to_base64() }],
+    })
+    .to_string()
+}
+
 impl NewBundle<'_> {
     /// The bytes, compact, in the order of cosign's.
     #[expect(clippy::expect_used, reason = "maps have string keys and every value is plain data")]

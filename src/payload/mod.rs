@@ -15,7 +15,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use bundle::{
-    BUNDLE_MEDIA_TYPE, Bundle, BundleError, Material, NewBundle, statement_signed_bytes,
+    BUNDLE_MEDIA_TYPE, Bundle, BundleError, Material, NewBundle, envelope_json,
+    statement_signed_bytes,
 };
 pub use carrier::{
     Addition, Carrier, CarrierBytes, CarrierError, CarrierLayer, LayerId, annotation,

@@ -7,9 +7,10 @@
 use crate::model::{Digest, SignerName, Timestamp};
 use crate::payload::Format;
 use crate::plan::compare::{self, CertificateState};
+use crate::plan::making;
 use crate::plan::{
     Change, Difference, Failure, Field, Found, IndexFault, Making, Observed, Prune, SeenReferrers,
-    SignerKey, SignerState, Signers, Standing, Target, Verdict, Want, WantOrigin,
+    SignerState, Signers, Standing, Target, Verdict, Want, WantOrigin,
 };
 
 /// What the diff takes besides what is wanted and what is there.
@@ -155,6 +156,9 @@ impl Matching<'_> {
         if let CertificateState::Unusable(reason) = declared.state(state, self.options.now) {
             return blocked(reason);
         }
+        if let Some(reason) = making::refused(want, state, self.options.now) {
+            return blocked(reason);
+        }
         if let Some(reason) = self.unmet_requirement() {
             return blocked(reason);
         }
@@ -187,26 +191,7 @@ impl Matching<'_> {
             }
         }
         match &want.origin {
-            WantOrigin::Attach(attachment) => {
-                let good = state.public_key().is_some_and(|key| {
-                    key.verifies(&attachment.payload, &attachment.signature, state.profile.hash)
-                });
-                if good || matches!(state.key, SignerKey::Unchecked) {
-                    return Change::Attach { want: want.clone(), to: None };
-                }
-                blocked(
-                    Failure::error(
-                        "attachment::does_not_verify",
-                        format!(
-                            "the signature given at {} is not {}'s over {}",
-                            attachment.origin,
-                            want.signer,
-                            attachment.path.display()
-                        ),
-                    )
-                    .help("check that payload, signature and `public_key` belong together, and the signer's `hash`"),
-                )
-            }
+            WantOrigin::Attach(_) => Change::Attach { want: want.clone(), to: None },
             WantOrigin::Owed => blocked(
                 Failure::error(
                     "signature::owed",

@@ -10,6 +10,7 @@ mod failure;
 mod file;
 mod guard;
 mod identity;
+mod making;
 mod observed;
 mod parents;
 mod repair;

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use tokio::sync::OnceCell;
 
 use crate::plan::Failure;
+use crate::sigstore::SigningConfig;
 use crate::trust::TrustedRoot;
 
 /// Trust and services, as they were at the beginning of a run.
@@ -15,6 +16,8 @@ use crate::trust::TrustedRoot;
 pub struct Opened {
     /// Whom to trust.
     pub root: Arc<TrustedRoot>,
+    /// The services that sign; none where the deployment only verifies.
+    pub config: Option<Arc<SigningConfig>>,
 }
 
 /// Gets trust and services: from files that were read, or from the public instance through TUF.

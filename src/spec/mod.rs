@@ -43,6 +43,7 @@ pub use crate::store::RegistryRule;
 
 use crate::keys::{Environment, KeyringEntry};
 use crate::plan::Desired;
+use crate::sigstore::SigningConfig;
 use crate::trust::TrustedRoot;
 
 /// A spec that has been read and found right: nothing in it needs checking any more.
@@ -66,7 +67,7 @@ pub struct Sigstore {
     /// The keys and certificates to trust.
     pub trusted_root: Arc<TrustedRoot>,
     /// The services that sign; none where the spec only verifies.
-    pub signing_config: Option<Vec<u8>>,
+    pub signing_config: Option<Arc<SigningConfig>>,
 }
 
 impl Spec {

@@ -77,7 +77,9 @@ impl TrustedRoot {
     /// Timestamps (RFC 3161) are over the raw signature, by an authority of this root. `now` is asked for two things
     /// only: whether a log's key is in use yet, and whether a time lies in the future.
     ///
-    /// Evidence that does not hold never makes other evidence fail. Costs two to three signature verifications for
+    /// Evidence that does not hold makes no other evidence fail, but for one kind: where a witness has signed a time
+    /// outside of the certificate's validity, nothing is proven, as the certificate may have been used after its end.
+    /// cosign refuses such a signature too. Costs two to three signature verifications for
     /// each entry and timestamp.
     pub fn prove(
         &self,
@@ -125,6 +127,9 @@ impl TrustedRoot {
                 }
                 Err(problem) => proof.problems.push(problem),
             }
+        }
+        if proof.problems.iter().any(|it| it.code == code::TIME_OUTSIDE_CERTIFICATE) {
+            proof = Proof { problems: proof.problems, ..Proof::default() };
         }
         if entries.len() > MOST || tokens.len() > MOST {
             proof.problems.push(EvidenceProblem::new(

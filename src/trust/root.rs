@@ -125,6 +125,11 @@ impl TrustedRoot {
         self
     }
 
+    /// The ids of the logs of signatures, in order.
+    pub fn log_ids(&self) -> impl Iterator<Item = &[u8]> {
+        self.logs.iter().map(|log| log.id.as_slice())
+    }
+
     /// The same with a certificate authority for identities: its certificates, the root last.
     pub fn with_certificate_authority(mut self, chain: Chain) -> Self {
         let window = Window::default();

@@ -41,16 +41,24 @@ pub(crate) struct Answer {
     pub(crate) body: Secret<Vec<u8>>,
 }
 
-/// What went wrong, before it is said with which key.
-#[derive(Clone, Debug)]
+/// What went wrong, before it is said what it was for.
+#[derive(Clone)]
 pub(crate) struct HttpFailure {
     pub(crate) kind: HttpFailureKind,
     /// The status, where there was an answer.
     pub(crate) status: Option<StatusCode>,
     /// What the service said, fit to print.
     pub(crate) said: String,
-    /// Where a conflict says that the thing is which was to be made.
-    pub(crate) location: Option<String>,
+    /// The `error` of OAuth 2.0, where the answer has one: `authorization_pending`.
+    pub(crate) oauth_error: Option<String>,
+    headers: HeaderMap,
+}
+
+/// Shows no headers, which may hold secrets.
+impl fmt::Debug for HttpFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.kind, self.said)
+    }
 }
 
 /// The kinds of failure, one for each way out.
@@ -115,6 +123,12 @@ impl Call {
         self.header("content-type", "application/x-www-form-urlencoded")
     }
 
+    /// The same with a body of bytes.
+    pub(crate) fn bytes(mut self, media_type: &'static str, body: Vec<u8>) -> Self {
+        self.body = Some(Secret::new(body));
+        self.header("content-type", media_type)
+    }
+
     /// The same with a JSON body.
     pub(crate) fn json(mut self, body: &Value) -> Self {
         self.body = Some(Secret::new(body.to_string().into_bytes()));
@@ -150,7 +164,12 @@ impl Answer {
 impl HttpFailure {
     pub(crate) fn new(kind: HttpFailureKind, said: impl AsRef<str>) -> Self {
         let said = one_line(said.as_ref()).unwrap_or_else(|| "it said nothing".into());
-        Self { kind, status: None, said, location: None }
+        Self { kind, status: None, said, oauth_error: None, headers: HeaderMap::new() }
+    }
+
+    /// A header of the answer that failed.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
     }
 
     fn of_status(status: StatusCode, body: &[u8]) -> Self {
@@ -165,8 +184,14 @@ impl HttpFailure {
         };
         let said = message_in(body).or_else(|| status.canonical_reason().map(str::to_owned));
         let said = format!("{} {}", status.as_u16(), said.unwrap_or_default());
-        Self { status: Some(status), ..Self::new(kind, said) }
+        Self { status: Some(status), oauth_error: oauth_error(body), ..Self::new(kind, said) }
     }
+}
+
+/// Source: RFC 6749 §5.2.
+fn oauth_error(body: &[u8]) -> Option<String> {
+    let value: Value = serde_json::from_slice(body).ok()?;
+    one_line(value.get("error")?.as_str()?)
 }
 
 /// What an error answer says, wherever the services put it.
@@ -228,6 +253,15 @@ impl Http {
     ///
     /// Every status but 2xx; no answer.
     pub(crate) async fn send(&self, call: &Call) -> Result<Answer, HttpFailure> {
+        self.send_within(self.patience, call).await
+    }
+
+    /// The same with another patience.
+    pub(crate) async fn send_within(
+        &self,
+        patience: Duration,
+        call: &Call,
+    ) -> Result<Answer, HttpFailure> {
         let since = Instant::now();
         let mut failures = 0;
         loop {
@@ -242,8 +276,8 @@ impl Http {
             let wait = asked.unwrap_or_else(|| backoff(FIRST_DELAY, LONGEST_DELAY, failures));
             // Where nothing listens, waiting long helps little.
             let patience = match failure.status {
-                Some(_) => self.patience,
-                None => self.patience / 6,
+                Some(_) => patience,
+                None => patience / 6,
             };
             if !may_pass || since.elapsed() + wait > patience {
                 return Err(failure);
@@ -295,9 +329,8 @@ impl Http {
             return Ok(Answer { status, body });
         }
         let asked = retry_after(&headers, SystemClock.now());
-        let location = headers.get("location").and_then(|it| it.to_str().ok()).map(str::to_owned);
         let failure = HttpFailure::of_status(status, body.expose());
-        Err((HttpFailure { location, ..failure }, asked))
+        Err((HttpFailure { headers, ..failure }, asked))
     }
 }
 

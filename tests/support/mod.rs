@@ -27,3 +27,4 @@ pub mod python_server;
 pub mod sigstore;
 pub mod tokens;
 pub mod tools;
+pub mod tuf_repository;

@@ -195,7 +195,7 @@ pub(crate) fn session(
         signers.insert(name, Arc::new(profile));
     }
     let desired = Desired { signers, images };
-    let spec = Spec { desired, keyring, registries, warnings: Problems::default() };
+    let spec = Spec { desired, keyring, sigstore: None, registries, warnings: Problems::default() };
     let look = LookArgs { target: Vec::new(), shard: None, attachments: Vec::new(), jobs: 16 };
     let mut session = context.session(spec, &look, intent)?;
     session.observer.options.making = making;

@@ -72,7 +72,7 @@ impl Credentials {
 
     /// The same call with who asks.
     pub(super) async fn authorize(&self, call: Call) -> Result<Call, Failure> {
-        let token = self.token.get(self.fetch()).await?;
+        let token = self.access_token().await?;
         let call = call.secret_header("authorization", &bearer(&token))?;
         match &self.quota_project {
             Some(project) => {
@@ -81,6 +81,11 @@ impl Credentials {
             }
             None => Ok(call),
         }
+    }
+
+    /// The token that shows who asks.
+    pub(super) async fn access_token(&self) -> Result<Secret<String>, Failure> {
+        self.token.get(self.fetch()).await
     }
 
     async fn fetch(&self) -> Result<Token, Failure> {

@@ -10,7 +10,7 @@ use super::*;
 use crate::crypto::{Hash, PrivateKey};
 use crate::model::{Annotations, Subject};
 use crate::payload::{Claim, Format, LayerId};
-use crate::plan::{Ability, Evidence, Name, Origin, SignerProfile, signer_warnings};
+use crate::plan::{Ability, Evidence, Name, Origin, SignerKey, SignerProfile, signer_warnings};
 
 const NOW: i64 = 1_800_000_000;
 const DAY: i64 = 86_400;

@@ -7,6 +7,8 @@ const IMAGE: &str = "[[images]]\nreference = \"h.example/a:1\"\nsign_with = [\"c
 const KEYLESS: &str = "keyless = { issuer = \"https://i.example\", identity = \"ci@acme.com\" }\n";
 const ROOT: &str = r#"{"mediaType":"application/vnd.dev.sigstore.trustedroot+json;version=0.1","tlogs":[],"certificateAuthorities":[],"ctlogs":[],"timestampAuthorities":[]}"#;
 
+const CONFIG: &str = r#"{"mediaType":"application/vnd.dev.sigstore.signingconfig.v0.2+json","caUrls":[],"oidcUrls":[],"rekorTlogUrls":[],"rekorTlogConfig":{"selector":"ANY"},"tsaUrls":[],"tsaConfig":{"selector":"ANY"}}"#;
+
 fn spec(signer: &str) -> String {
     format!("version = 1\n[signers.ci]\n{signer}{IMAGE}")
 }
@@ -127,7 +129,8 @@ fn a_key_writes_to_the_log_by_default_as_with_cosign() {
 fn a_private_deployment_has_a_root_and_the_services_that_are_asked_for() {
     let world = |sigstore: &str, signer: &str| {
         let text = format!("{}[sigstore]\n{sigstore}", spec(signer));
-        World::new(&text).file("root.json", ROOT).file("config.json", "{}").file("no.json", "{")
+        let world = World::new(&text).file("root.json", ROOT).file("config.json", CONFIG);
+        world.file("no.json", "{")
     };
     let root = "trusted_root = \"root.json\"\n";
     let both = "trusted_root = \"root.json\"\nsigning_config = \"config.json\"\n";
@@ -139,4 +142,6 @@ fn a_private_deployment_has_a_root_and_the_services_that_are_asked_for() {
     assert_eq!(world("", key).problems(), ["missing_key 8"]);
     assert_eq!(world("trusted_root = \"no.json\"\n", key).problems(), ["trusted_root 9"]);
     assert_eq!(world("trusted_root = \"gone.json\"\n", key).problems(), ["unreadable 9"]);
+    let config = "trusted_root = \"root.json\"\nsigning_config = \"no.json\"\n";
+    assert_eq!(world(config, KEYLESS).problems(), ["signing_config 9"]);
 }

@@ -36,7 +36,7 @@ pub(super) fn spec(files: &[LoadedFile], access: &Access<'_>, problems: &mut Pro
     let sigstore = first.and_then(|it| sigstore::read(it, access, problems));
     let registries = first.map(|it| registries::read(it, access, problems)).unwrap_or_default();
     let signers = Signers::read(files, access, problems);
-    if sigstore.as_ref().is_some_and(|it| it.signing_config.is_none()) {
+    if first.is_some_and(sigstore::only_verifies) {
         signers.need_services(problems);
     }
     let context = Context { access, signers: &signers };

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::sigstore::SigningConfig;
 use crate::spec::Sigstore;
 use crate::spec::access::{Access, MAX_SMALL};
 use crate::spec::code::Code;
@@ -25,9 +26,31 @@ pub(super) fn read(
         problems.add(problem.label("`trusted_root` is missing").help(help));
     }
     let trusted_root = trusted_root(section, access, problems);
-    let config = section.text("signing_config");
-    let signing_config = config.and_then(|it| access.read(it, MAX_SMALL, problems));
+    let signing_config = signing_config(section, access, problems);
     Some(Sigstore { trusted_root: trusted_root?, signing_config })
+}
+
+/// Says whether the spec has a deployment that names no services.
+pub(super) fn only_verifies(spec: &Section) -> bool {
+    spec.section("sigstore").is_some_and(|it| !it.has("signing_config"))
+}
+
+fn signing_config(
+    section: &Section,
+    access: &Access<'_>,
+    problems: &mut Problems,
+) -> Option<Arc<SigningConfig>> {
+    let text = section.text("signing_config")?;
+    let json = access.read(text, MAX_SMALL, problems)?;
+    match SigningConfig::parse(&json) {
+        Ok(config) => Some(Arc::new(config)),
+        Err(_) => {
+            let message = "the file holds no signing config of version 0.2";
+            let problem = Problem::error(Code::SigningConfig, &text.place, message);
+            let help = "name the JSON that `cosign signing-config create` writes, of media type `application/vnd.dev.sigstore.signingconfig.v0.2+json`";
+            problems.refuse(problem.label("no signing config").help(help))
+        }
+    }
 }
 
 fn trusted_root(

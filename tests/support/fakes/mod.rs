@@ -5,6 +5,7 @@
 pub mod azure;
 pub mod gcp;
 pub mod gitlab;
+pub mod identity;
 pub mod key;
 pub mod kubernetes;
 pub mod service;

@@ -48,7 +48,7 @@ impl Asked {
     }
 }
 
-/// What a service does with a request: status and body.
+/// What a service does with a request: status and body, a text as it is.
 pub trait Answers: Send + Sync + 'static {
     fn answer(&self, asked: &Asked) -> (u16, Value);
 }
@@ -131,7 +131,11 @@ async fn serve<S: Answers>(
     shared.asked.lock().unwrap().push(asked.clone());
     let fault = shared.faults.lock().unwrap().pop_front();
     let (status, body) = fault.unwrap_or_else(|| state.answer(&asked));
-    let content = if body.is_null() { String::new() } else { body.to_string() };
+    let content = match body {
+        Value::Null => String::new(),
+        Value::String(text) => text,
+        body => body.to_string(),
+    };
     let mut response = Response::builder()
         .status(StatusCode::from_u16(status).unwrap())
         .header("content-type", "application/json");
