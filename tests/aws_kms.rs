@@ -16,9 +16,9 @@ use countersign::keys::memory::MemoryEnvironment;
 use countersign::keys::{
     KeyError, KeyErrorKind, KeyReference, OpenOptions, Signer, conformance, open,
 };
+use support::aws::{self, AwsServer, ID, SECRET, variables};
 use support::child::{self, is_child};
 use support::judge::{JUDGES, Judge};
-use support::python_server::PythonServer;
 use support::tools::{self, Finished, Home, Tool};
 
 /// moto's KMS, with credentials in the environment of a process of its own.
@@ -33,8 +33,8 @@ impl Aws {
         if !tools::have(&[Tool::Python]) {
             return None;
         }
-        let server = (!child::is_running(test)).then(|| PythonServer::start("aws_kms_server.py"));
-        let url = server.as_ref().map(|it| format!("http://{}", it.address())).unwrap_or_default();
+        let server = (!child::is_running(test)).then(AwsServer::start);
+        let url = server.as_ref().map(AwsServer::url).unwrap_or_default();
         let mut variables = variables(&url);
         variables.extend_from_slice(more);
         if !is_child(test, &variables) {
@@ -67,33 +67,8 @@ impl Aws {
 
     /// The next requests are refused with these codes.
     async fn refuse(&self, codes: &[&str]) {
-        let body = serde_json::to_vec(codes).unwrap();
-        let client = reqwest_client();
-        client.post(format!("{}/faults", self.url)).body(body).send().await.unwrap();
+        aws::refuse(&self.url, codes).await;
     }
-}
-
-const ID: &str = "AKIAIOSFODNN7EXAMPLE";
-const SECRET: &str = "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY";
-
-fn variables(url: &str) -> Vec<(&str, &str)> {
-    vec![
-        ("AWS_ENDPOINT_URL", url),
-        ("AWS_REGION", "us-east-1"),
-        ("AWS_ACCESS_KEY_ID", ID),
-        ("AWS_SECRET_ACCESS_KEY", SECRET),
-        ("AWS_EC2_METADATA_DISABLED", "true"),
-    ]
-}
-
-fn reqwest_client() -> reqwest::Client {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let tls = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(rustls::RootCertStore::empty())
-        .with_no_client_auth();
-    reqwest::Client::builder().no_proxy().tls_backend_preconfigured(tls).build().unwrap()
 }
 
 async fn opened(reference: &str) -> Result<Arc<dyn Signer>, KeyError> {

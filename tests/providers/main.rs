@@ -23,10 +23,12 @@ mod kubernetes;
 mod pages;
 #[cfg(all(unix, feature = "plugin"))]
 mod plugin;
-#[cfg(all(feature = "cli", feature = "gitlab", feature = "kubernetes", feature = "vault"))]
+#[cfg(all(unix, feature = "cli", feature = "all-providers"))]
 mod together;
 #[cfg(feature = "vault")]
 mod vault;
+#[cfg(all(unix, feature = "cli", feature = "all-providers"))]
+mod world;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -13,12 +13,12 @@ use tempfile::TempDir;
 use super::{opened, options, reference, told};
 
 /// A key in a PEM file, signed with by openssl. It keeps count of its runs.
-const LOCAL: &str = r#"#!/bin/sh
+pub(super) const LOCAL: &str = r#"#!/bin/sh
 set -e
-echo run >> "$RUNS"
 [ "$1" = v1 ] || { echo '{"errorMessage":"unknown protocol"}'; exit 1; }
 value() { printf '%s' "$2" | sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p"; }
 number() { printf '%s' "$2" | sed -n "s/.*\"initOptions\":{[^{]*\"$1\":\([0-9]*\).*/\1/p"; }
+value methodName "$2" >> "$RUNS"; echo >> "$RUNS"
 key=$(value keyResourceID "$2"); key=${key#local://}
 case $(number hashFunc "$2") in 5) hash=sha256 ;; 6) hash=sha384 ;; 7) hash=sha512 ;; esac
 public() { printf '{"%s":{"publicKeyPEM":"%s"}}\n' "$1" "$(openssl pkey -in "$key" -pubout | base64 | tr -d '\n')"; }
@@ -57,7 +57,7 @@ fn plugin(scheme: &str, script: &str) -> (TempDir, MemoryEnvironment) {
     (folder, environment)
 }
 
-fn openssl(folder: &TempDir, arguments: &str) {
+pub(super) fn openssl(folder: &TempDir, arguments: &str) {
     let words = arguments.split(' ');
     let output = Command::new("openssl").args(words).current_dir(folder.path()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
