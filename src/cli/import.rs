@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::path::Path;
 
 use countersign::crypto::{Hash, PublicKey, SignatureBytes};
 use countersign::exit_code::ExitCode;
@@ -20,7 +19,8 @@ use super::terminal::print;
 /// One signer of the spec to be.
 struct Known {
     name: SignerName,
-    path: String,
+    /// A file or a reference.
+    source: String,
     key: PublicKey,
 }
 
@@ -29,7 +29,10 @@ type Said = (String, Annotations);
 
 /// Prints a spec.
 pub(crate) async fn run(args: &ImportArgs, context: &Context) -> Result<ExitCode, Failed> {
-    let signers: Vec<Known> = args.key.iter().map(known).collect::<Result<_, _>>()?;
+    let mut signers: Vec<Known> = Vec::new();
+    for (name, source) in &args.key {
+        signers.push(known(name, source, context).await?);
+    }
     let mut repositories: Vec<Repository> = Vec::new();
     for text in &args.repository {
         let repository = text.parse().map_err(|error| {
@@ -55,7 +58,7 @@ pub(crate) async fn run(args: &ImportArgs, context: &Context) -> Result<ExitCode
             page,
             "\n[signers.{}]\npublic_key = {}\n# With a `key` here, countersign signs what is missing.\n",
             quoted_key(signer.name.as_str()),
-            quoted(&signer.path)
+            quoted(&signer.source)
         );
     }
     page += &entries;
@@ -63,12 +66,12 @@ pub(crate) async fn run(args: &ImportArgs, context: &Context) -> Result<ExitCode
     Ok(ExitCode::Good)
 }
 
-fn known((name, path): &(String, String)) -> Result<Known, Failed> {
-    let key = single::public_key(Path::new(path))?;
+async fn known(name: &str, source: &str, context: &Context) -> Result<Known, Failed> {
+    let key = single::public_key(source, context).await?;
     let name = name
         .parse()
         .map_err(|error| Failed::usage(format!("`{name}` cannot name a signer")).because(&error))?;
-    Ok(Known { name, path: path.clone(), key })
+    Ok(Known { name, source: source.to_owned(), key })
 }
 
 /// The entries of one repository.

@@ -92,8 +92,7 @@ pub(crate) async fn public_key(
     args: &PublicKeyArgs,
     context: &Context,
 ) -> Result<ExitCode, Failed> {
-    let reference = reference(&args.key)?;
-    let key = keys::public_key(&reference, &options(context)).await.map_err(|it| failed(&it))?;
+    let key = public_half(&reference(&args.key)?, context).await?;
     match &args.outfile {
         None => print(key.to_pem().as_bytes())?,
         Some(path) => {
@@ -105,12 +104,20 @@ pub(crate) async fn public_key(
     Ok(ExitCode::Good)
 }
 
+/// The public half of the key that a reference leads to.
+pub(crate) async fn public_half(
+    reference: &KeyReference,
+    context: &Context,
+) -> Result<PublicKey, Failed> {
+    keys::public_key(reference, &options(context)).await.map_err(|it| failed(&it))
+}
+
 fn options(context: &Context) -> OpenOptions {
     OpenOptions::new(Arc::<super::environment::Process>::clone(&context.environment))
 }
 
 /// The person at the command line chose the reference, so every variable may be named.
-fn reference(text: &str) -> Result<KeyReference, Failed> {
+pub(crate) fn reference(text: &str) -> Result<KeyReference, Failed> {
     KeyReference::parse(text, Path::new("")).map_err(|error| failed(&error))
 }
 

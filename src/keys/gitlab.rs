@@ -74,16 +74,23 @@ impl Provider for Gitlab {
         Ok(Arc::new(signer))
     }
 
-    async fn public_key(
+    async fn published(
         &self,
         reference: &KeyReference,
         options: &OpenOptions,
-    ) -> Result<PublicKey, KeyError> {
+    ) -> Result<Option<PublicKey>, KeyError> {
         let operation = "read the public key of";
         let project = Project::of(operation, reference, options)?;
-        let text = project.variable(operation, PUBLIC_KEY).await?;
-        PublicKey::from_pem(text.expose()).map_err(|error| {
-            KeyError::new(operation, reference, KeyErrorKind::Malformed).because(error)
+        let text = match project.variable(operation, PUBLIC_KEY).await {
+            Ok(text) => text,
+            Err(error) if error.kind == KeyErrorKind::NotFound && !project.is_missing(&error) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        PublicKey::from_pem(text.expose()).map(Some).map_err(|error| {
+            KeyError::new(operation, reference, KeyErrorKind::Malformed)
+                .because(format!("the variable {PUBLIC_KEY}: {error}"))
         })
     }
 

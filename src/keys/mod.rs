@@ -56,7 +56,7 @@ use std::fmt;
 use async_trait::async_trait;
 
 pub use error::{KeyError, KeyErrorKind};
-pub use keyring::{KeySource, Keyring, KeyringEntry};
+pub use keyring::{KeySource, Keyring, KeyringEntry, PublicKeySource};
 pub use pair::KeyPair;
 pub use password::{PasswordSource, new_password};
 pub use provider::{

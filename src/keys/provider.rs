@@ -85,16 +85,15 @@ pub trait Provider: fmt::Debug + Sync {
         options: &OpenOptions,
     ) -> Result<Arc<dyn Signer>, KeyError>;
 
-    /// The public half alone, where that asks for less than opening the key.
-    async fn public_key(
+    /// The public half, where it lies beside the key: getting it opens nothing, and needs no password.
+    ///
+    /// `None` where it does not: then the key has to be opened.
+    async fn published(
         &self,
-        reference: &KeyReference,
-        options: &OpenOptions,
-    ) -> Result<PublicKey, KeyError> {
-        let signer = self.open(reference, options).await?;
-        signer.public_key().cloned().ok_or_else(|| {
-            KeyError::new("name the public key of", reference, KeyErrorKind::Unsupported)
-        })
+        _reference: &KeyReference,
+        _options: &OpenOptions,
+    ) -> Result<Option<PublicKey>, KeyError> {
+        Ok(None)
     }
 
     /// Makes a new key where the reference says, P-256 where there is a choice, and gives its public half.
@@ -123,7 +122,7 @@ pub async fn open(
     of(reference)?.open(reference, options).await
 }
 
-/// The public half of the key, which a service is asked for without opening more.
+/// The public half of the key. The key itself is opened only where its provider cannot tell otherwise.
 ///
 /// # Errors
 ///
@@ -132,7 +131,21 @@ pub async fn public_key(
     reference: &KeyReference,
     options: &OpenOptions,
 ) -> Result<PublicKey, KeyError> {
-    of(reference)?.public_key(reference, options).await
+    if let Some(key) = published(reference, options).await? {
+        return Ok(key);
+    }
+    let signer = open(reference, options).await?;
+    signer.public_key().cloned().ok_or_else(|| {
+        KeyError::new("name the public key of", reference, KeyErrorKind::Unsupported)
+    })
+}
+
+/// The public half that lies beside the key, if one does.
+pub(super) async fn published(
+    reference: &KeyReference,
+    options: &OpenOptions,
+) -> Result<Option<PublicKey>, KeyError> {
+    of(reference)?.published(reference, options).await
 }
 
 /// Makes a new key where the reference says, and gives its public half.

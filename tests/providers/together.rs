@@ -12,7 +12,8 @@ use super::world::World;
 
 /// What each service was asked since the last time: how often for a public key, and how often to sign.
 ///
-/// Where a key leaves its service to sign here, only reading it can be counted.
+/// A key that leaves its service signs here: then it is the private half that was asked for. A cluster gives both at
+/// once, the first time for the public one.
 async fn asked(world: &World) -> BTreeMap<&'static str, (usize, usize)> {
     let count = |all: &[String], part: &str| all.iter().filter(|it| it.contains(part)).count();
     let targets = |asked: Vec<super::support::fakes::service::Asked>| -> Vec<String> {
@@ -21,6 +22,8 @@ async fn asked(world: &World) -> BTreeMap<&'static str, (usize, usize)> {
     let aws = aws::asked(&world.aws.url()).await;
     let azure = targets(world.azure.asked());
     let gcp = targets(world.gcp.asked());
+    let project = targets(world.gitlab.asked());
+    let secrets = count(&targets(world.cluster.asked()), "/secrets/release");
     let vault = targets(world.vault.asked());
     let runs = std::fs::read_to_string(world.runs()).unwrap_or_default();
     let runs: Vec<_> = runs.lines().map(str::to_owned).collect();
@@ -28,10 +31,10 @@ async fn asked(world: &World) -> BTreeMap<&'static str, (usize, usize)> {
     BTreeMap::from([
         ("aws", (count(&aws, "GetPublicKey"), count(&aws, "Sign"))),
         ("azure", (count(&azure, "/keys/") - count(&azure, "/sign"), count(&azure, "/sign"))),
-        ("cluster", (count(&targets(world.cluster.asked()), "/secrets/release"), 0)),
+        ("cluster", (secrets.min(1), secrets.saturating_sub(1))),
         ("gcp", (count(&gcp, "/publicKey"), count(&gcp, ":asymmetricSign"))),
         ("plugin", (count(&runs, "publicKey"), count(&runs, "signMessage"))),
-        ("project", (count(&targets(world.gitlab.asked()), "_KEY"), 0)),
+        ("project", (count(&project, "_PUBLIC_KEY"), count(&project, "_PRIVATE_KEY"))),
         ("vault", (count(&vault, "/keys/"), count(&vault, "/sign/"))),
     ])
 }
@@ -47,21 +50,22 @@ async fn eight_signers_of_eight_providers_sign_one_image_in_one_apply() {
     Publisher::new(&registry).push("acme/api", &image, None).await;
     let reference = registry.reference(&format!("acme/api@{}", image.digest()));
     let names: Vec<_> = world.keys().iter().map(|(name, _)| *name).collect();
-    let mut spec = "version = 1\n".to_owned();
-    for (name, key) in world.keys() {
-        writeln!(spec, "[signers.{name}]\nkey = \"{key}\"\ntransparency_log = false").unwrap();
+    for (file, key_of) in [("countersign.toml", "key"), ("audit.toml", "public_key")] {
+        let mut spec = "version = 1\n".to_owned();
+        for (name, key) in world.keys() {
+            let signer = format!("[signers.{name}]\n{key_of} = \"{key}\"");
+            writeln!(spec, "{signer}\ntransparency_log = false").unwrap();
+        }
+        writeln!(spec, "[[images]]\nreference = \"{reference}\"\nsign_with = {names:?}").unwrap();
+        std::fs::write(world.path().join(file), spec).unwrap();
     }
-    writeln!(spec, "[[images]]\nreference = \"{reference}\"\nsign_with = {names:?}").unwrap();
-    std::fs::write(world.path().join("countersign.toml"), spec).unwrap();
     asked(&world).await;
     registry.take_requests();
 
     let plan = world.run(&mut world.ours(&["plan", "-vv"])).success();
     assert!(plan.stdout.contains("8 to sign"), "{plan:?}");
-    let once = |signs: usize| {
-        let remote = |name: &str| if ["cluster", "project"].contains(&name) { 0 } else { signs };
-        let all = names.iter().filter(|it| **it != "token");
-        all.map(|name| (*name, (1, remote(name)))).collect::<BTreeMap<_, _>>()
+    let once = |signs: usize| -> BTreeMap<_, _> {
+        names.iter().filter(|it| **it != "token").map(|name| (*name, (1, signs))).collect()
     };
     assert_eq!(asked(&world).await, once(0), "a plan asks for public keys, and nobody to sign");
     assert!(registry.take_requests().writes().is_empty(), "a plan writes nothing");
@@ -76,7 +80,13 @@ async fn eight_signers_of_eight_providers_sign_one_image_in_one_apply() {
     assert!(again.stdout.contains("Nothing to do"), "{again:?}");
     assert_eq!(asked(&world).await, once(0));
 
+    // Who only audits names the same keys as public ones.
+    world.run(&mut world.ours(&["verify", "-f", "audit.toml"])).success();
+    assert_eq!(asked(&world).await, once(0));
+
     for (name, key) in world.keys() {
+        let verify = ["verify", "--key", &key, "--insecure-ignore-tlog", &reference];
+        world.run(&mut world.ours(&verify)).success();
         let exported = format!("{name}.pem");
         let export = ["public-key", "--key", &key, "--outfile", &exported];
         world.run(&mut world.ours(&export)).success();

@@ -94,7 +94,7 @@ pub(crate) struct SignArgs {
     /// The images: REPOSITORY:TAG, REPOSITORY@DIGEST or oci:PATH:TAG
     #[arg(required = true)]
     pub(crate) image: Vec<String>,
-    /// The private key: a file in cosign's format, or env://NAME
+    /// The private key: a file in cosign's format, or a reference as a spec has it
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,
     /// Annotations of the payload; with commas, or repeated
@@ -180,9 +180,9 @@ pub(crate) struct AttachSignatureArgs {
     /// What was signed; without it, what `generate` prints
     #[arg(long, value_name = "FILE")]
     pub(crate) payload: Option<PathBuf>,
-    /// The public key: then a signature that is not its own is refused
-    #[arg(long, value_name = "FILE")]
-    pub(crate) key: Option<PathBuf>,
+    /// The public key, a file or a reference: then a signature that is not its own is refused
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
     /// The certificate to attach, in PEM; a signature that is not of its key is refused
     #[arg(long, value_name = "FILE")]
     pub(crate) certificate: Option<PathBuf>,
@@ -253,9 +253,9 @@ pub(crate) struct CleanArgs {
     /// What is removed
     #[arg(long = "type", value_enum, default_value_t)]
     pub(crate) kind: CleanKind,
-    /// Only the signatures of this public key
-    #[arg(long, value_name = "FILE")]
-    pub(crate) key: Option<PathBuf>,
+    /// Only the signatures of this public key: a file or a reference
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
     /// Does not ask
     #[arg(short, long, visible_alias = "yes")]
     pub(crate) force: bool,
@@ -316,9 +316,9 @@ pub(crate) enum CopyKind {
 pub(crate) struct VerifyImageArgs {
     /// Verifies these images with --key, as cosign does, instead of a spec
     pub(crate) image: Vec<String>,
-    /// The public key
-    #[arg(long, value_name = "FILE", requires = "image", help_heading = "Images")]
-    pub(crate) key: Option<PathBuf>,
+    /// The public key: a file or a reference
+    #[arg(long, value_name = "KEY", requires = "image", help_heading = "Images")]
+    pub(crate) key: Option<String>,
     /// Annotations that the payload must have; with commas, or repeated
     #[arg(short, long, value_name = "KEY=VALUE,…", requires = "image", help_heading = "Images")]
     pub(crate) annotations: Vec<String>,

@@ -22,7 +22,7 @@ use countersign::apply::Applier;
 use countersign::crypto::{Certificate, Chain, Hash, PublicKey};
 use countersign::event::Listener;
 use countersign::exit_code::ExitCode;
-use countersign::keys::{KeySource, KeyringEntry};
+use countersign::keys::{KeyReference, KeySource, KeyringEntry};
 use countersign::model::{
     Annotations, Digest, Glob, ImageRef, Locator, Repository, SignerName, Subject,
 };
@@ -101,10 +101,14 @@ pub(crate) fn write(path: &Path, content: &[u8]) -> Result<(), Failed> {
     fs::write(path, content).map_err(|error| Failed::file("write", path, &error))
 }
 
-/// A public key in PEM.
-pub(crate) fn public_key(path: &Path) -> Result<PublicKey, Failed> {
+/// A public key: in a PEM file, or wherever a reference leads.
+pub(crate) async fn public_key(key: &str, context: &Context) -> Result<PublicKey, Failed> {
+    let reference = super::keys::reference(key)?;
+    let KeyReference::File(path) = &reference else {
+        return super::keys::public_half(&reference, context).await;
+    };
     PublicKey::from_pem(&read_text(path)?).map_err(|error| {
-        Failed::usage(format!("{} holds no public key", path.display()))
+        Failed::usage(format!("{key} holds no public key"))
             .because(&error)
             .help("give the public half in PEM, as in cosign.pub")
     })

@@ -35,7 +35,7 @@ pub(crate) async fn run(args: &VerifyImageArgs, context: &Context) -> Result<Exi
             "add --insecure-ignore-tlog where that is enough, or ask cosign",
         ));
     }
-    let key = super::public_key(key)?;
+    let key = super::public_key(key, context).await?;
     let asked = Asked {
         key: &key,
         annotations: pairs::annotations(&args.annotations)?,

@@ -89,7 +89,7 @@ fn signers_are_known_and_active() {
             &["duplicate 3"],
         ),
         (
-            "[[images]]\nreference = \"a:1\"\nsign_with = [\"old\"]\nrequires = [\"old\"]\n[signers.old]\nkey = \"cosign.key\"\nretired = true",
+            "[[images]]\nreference = \"a:1\"\nsign_with = [\"old\"]\nrequires = [\"old\"]\n[signers.old]\nkey = \"old.key\"\nretired = true",
             &["retired_signer 3", "retired_signer 4"],
         ),
         (
@@ -141,7 +141,7 @@ fn keys_that_exclude_each_other_are_told() {
             &["conflict 5"],
         ),
         (
-            "[signers.x]\nkey = \"cosign.key\"\ntransparency_log = false\ncertificate_chain = \"cosign.key\"\nretired = true\n[[images]]\nreference = \"a:1\"",
+            "[signers.x]\nkey = \"old.key\"\ntransparency_log = false\ncertificate_chain = \"cosign.key\"\nretired = true\n[[images]]\nreference = \"a:1\"",
             &["conflict 4", "certificate 4"],
         ),
     ]);
@@ -196,9 +196,9 @@ fn what_comes_later_is_refused_with_a_code() {
             "[[images]]\nreference = \"a:1\"\nsign_with = [\"x\"]\n[signers.x]\nkey = \"cosign.key\"",
             &["not_yet 4"],
         ),
-        ("[[images]]\nreference = \"a:1\"\n[signers.x]\nkey = \"cosign.key\"\nretired = true", &[]),
+        ("[[images]]\nreference = \"a:1\"\n[signers.x]\nkey = \"old.key\"\nretired = true", &[]),
         (
-            "[[images]]\nreference = \"a:1\"\n[signers.x]\nretired = true\ntransparency_log = true\nkey = \"cosign.key\"",
+            "[[images]]\nreference = \"a:1\"\n[signers.x]\nretired = true\ntransparency_log = true\nkey = \"old.key\"",
             &["not_yet 5"],
         ),
         (
@@ -210,7 +210,7 @@ fn what_comes_later_is_refused_with_a_code() {
             &["not_yet 5", "missing_key 5", "url 5", "conflict 5", "unknown_key 5"],
         ),
         (
-            "[[images]]\nreference = \"a:1\"\n[signers.x]\nretired = true\nkey = \"cosign.key\"\ntimestamp_authorities = [{ url = \"https://t.example\" }, {}, { url = \"t\" }]",
+            "[[images]]\nreference = \"a:1\"\n[signers.x]\nretired = true\nkey = \"old.key\"\ntimestamp_authorities = [{ url = \"https://t.example\" }, {}, { url = \"t\" }]",
             &["not_yet 6", "missing_key 6", "url 6"],
         ),
         (

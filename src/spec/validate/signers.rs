@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::crypto::{Certificate, Chain, Hash, KeyAlgorithm, PublicKey};
-use crate::keys::{KeySource, KeyringEntry};
+use crate::keys::{KeySource, KeyringEntry, PublicKeySource};
 use crate::model::SignerName;
 use crate::plan::{Ability, SignerProfile};
 use crate::spec::access::Access;
@@ -32,7 +32,8 @@ pub(super) struct Signers {
 struct Known {
     place: Place,
     retired: bool,
-    public_key: Option<PublicKey>,
+    /// The declared public key; without one, that of its key.
+    public_key: Option<PublicKeySource>,
     hash: Hash,
 }
 
@@ -82,7 +83,7 @@ impl Signers {
         let known = Known {
             place: text.place.clone(),
             retired: draft.retired,
-            public_key: draft.public_key.clone(),
+            public_key: draft.identity(),
             hash: draft.hash,
         };
         self.known.insert(name.clone(), known);
@@ -155,7 +156,10 @@ impl Signers {
     /// The public key and the hash of a signer, where the spec declares the key.
     pub(super) fn verifier(&self, name: &SignerName) -> Option<(&PublicKey, Hash)> {
         let known = self.known.get(name)?;
-        known.public_key.as_ref().map(|key| (key, known.hash))
+        match known.public_key.as_ref()? {
+            PublicKeySource::Known(key) => Some((key, known.hash)),
+            PublicKeySource::Of(_) => None,
+        }
     }
 
     /// Warns of signers that are neither used nor retired.
@@ -188,9 +192,13 @@ struct Draft {
 impl Draft {
     fn read(name: &Text, section: &Section, access: &Access<'_>, problems: &mut Problems) -> Self {
         let retired = section.flag("retired") == Some(true);
-        let public_key =
-            section.text("public_key").and_then(|it| pem::public_key(it, access, problems));
-        let source = signer_key::source(name, section, public_key.clone(), access, problems);
+        let declared = signer_key::public_key(section, access, problems);
+        let public_key = match &declared {
+            Some(PublicKeySource::Known(key)) => Some(key.clone()),
+            // Only the run asks for it.
+            Some(PublicKeySource::Of(_)) | None => None,
+        };
+        let source = signer_key::source(name, section, declared, access, problems);
         signer_key::keyless(section, problems);
         timestamp_authorities(section, access, problems);
         let hash = hash(section, public_key.as_ref(), problems);
@@ -213,6 +221,19 @@ impl Draft {
         let renew_before = section.text("renew_before").and_then(|it| duration(it, problems));
         let renew_before = renew_before.unwrap_or_default();
         Self { source, public_key, certificate, chain, retired, hash, renew_before }
+    }
+
+    /// Whose signatures these are, as far as the spec says.
+    fn identity(&self) -> Option<PublicKeySource> {
+        match &self.source {
+            Some(KeySource::PublicKey(it) | KeySource::Key { public_key: Some(it), .. }) => {
+                Some(it.clone())
+            }
+            Some(KeySource::Key { reference, public_key: None, .. }) => {
+                Some(PublicKeySource::Of(reference.clone()))
+            }
+            None => self.public_key.clone().map(PublicKeySource::Known),
+        }
     }
 }
 
