@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::crypto::PublicKey;
 use crate::keys::http::{Call, Failure, Http};
-use crate::keys::local::LocalSigner;
+use crate::keys::local::{KIND_OF_KEYS, LocalSigner};
 use crate::keys::{
     KeyError, KeyErrorKind, KeyPair, KeyReference, OpenOptions, Provider, Signer, new_password,
 };
@@ -91,6 +91,7 @@ impl Provider for Gitlab {
         PublicKey::from_pem(text.expose()).map(Some).map_err(|error| {
             KeyError::new(operation, reference, KeyErrorKind::Malformed)
                 .because(format!("the variable {PUBLIC_KEY}: {error}"))
+                .advise(KIND_OF_KEYS)
         })
     }
 

@@ -158,6 +158,16 @@ async fn credentials_are_those_of_the_default_chain_in_its_order() {
     };
     let with_az = || alone().with_variable("PATH", folder.path().to_str().unwrap());
     opened(&key, with_az()).await.unwrap();
+    // A machine of Azure to which no identity is assigned.
+    let none = json!({ "error": "invalid_request", "error_description": "Identity not found" });
+    azure.fail_next_on("/metadata/", 400, none.clone());
+    let path_to_az = folder.path().to_str().unwrap();
+    opened(&key, environment(&azure).with_variable("PATH", path_to_az)).await.unwrap();
+    // One that was asked for is not replaced by another.
+    azure.fail_next_on("/metadata/", 400, none);
+    let named = environment(&azure).with_variable("PATH", path_to_az);
+    let error = opened(&key, named.with_variable("AZURE_CLIENT_ID", "client-1")).await.unwrap_err();
+    told(&error, "key::permission", &["managed identity", "Identity not found"], &[]);
     std::fs::write(&az, "#!/bin/sh\necho 'Please run az login' >&2\nexit 1\n").unwrap();
     told(
         &opened(&key, with_az()).await.unwrap_err(),
@@ -211,6 +221,11 @@ async fn what_fails_says_why() {
     );
     let error = signer.sign(b"a", Hash::Sha256).await.unwrap_err();
     told(&error, "key::permission", &["keys sign permission", "Key Vault Crypto User"], &[&token]);
+    let closed =
+        "Public network access is disabled and request is not from a trusted service. Vault: keys;";
+    azure.fail_next(403, fault("Forbidden", closed));
+    let error = signer.sign(b"a", Hash::Sha256).await.unwrap_err();
+    told(&error, "key::permission", &["Public network access"], &[&token]);
     // What passes is tried again.
     azure.fail_next(429, fault("Throttled", "Request was not processed"));
     azure.fail_next(503, fault("ServiceUnavailable", "try again"));

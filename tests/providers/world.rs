@@ -1,6 +1,5 @@
 //! All services at once, as one user has them: variables, files, a token, a plugin on `PATH`.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -14,7 +13,7 @@ use super::support::fakes::gitlab::Gitlab;
 use super::support::fakes::kubernetes::Kubernetes;
 use super::support::fakes::service::Service;
 use super::support::fakes::vault::Vault;
-use super::support::hsm::{Hsm, Kind, P256, PIN};
+use super::support::hsm::{Hsm, Kind, P256, PIN, SECP256K1};
 use super::support::tools::{self, Finished, Tool};
 use super::{fixture, kubernetes, plugin};
 
@@ -38,6 +37,8 @@ impl World {
         let hsm = Hsm::of(test)?;
         let slot = hsm.token("release");
         hsm.generate(slot, "release", 1, Kind::Curve(P256), Attribute::Sign(true));
+        hsm.generate(slot, "idle", 2, Kind::Curve(P256), Attribute::Sign(false));
+        hsm.generate(slot, "koblitz", 3, Kind::Curve(SECP256K1), Attribute::Sign(true));
         let (aws, azure, gcp) = (AwsServer::start(), Azure::start(), Gcp::start());
         aws::create(&aws.url(), "release", "ECC_NIST_P256").await;
         azure.state.create("release", "rsa-2048", "RSA");
@@ -54,10 +55,8 @@ impl World {
         vault.state.create("release", "ed25519");
         let user = format!("{{token: '{}'}}", cluster.state.token);
         let (folder, _) = kubernetes::kubeconfig(&cluster, &user);
-        let program = folder.path().join("sigstore-kms-local");
-        std::fs::write(&program, plugin::LOCAL).unwrap();
-        std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
-        plugin::openssl(&folder, "ecparam -name prime256v1 -genkey -noout -out plugin.pem");
+        plugin::script(folder.path(), "local", plugin::LOCAL);
+        plugin::openssl(folder.path(), "ecparam -name prime256v1 -genkey -noout -out plugin.pem");
         Some(Self { aws, azure, cluster, gcp, gitlab, vault, folder })
     }
 

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::crypto::PublicKey;
 use crate::keys::http::Failure;
 use crate::keys::kubernetes::cluster::Cluster;
-use crate::keys::local::LocalSigner;
+use crate::keys::local::{KIND_OF_KEYS, LocalSigner};
 use crate::keys::{
     KeyError, KeyErrorKind, KeyPair, KeyReference, OpenOptions, Provider, Signer, new_password,
 };
@@ -87,6 +87,7 @@ impl Provider for Kubernetes {
         PublicKey::from_pem(text.expose()).map(Some).map_err(|error| {
             KeyError::new(operation, reference, KeyErrorKind::Malformed)
                 .because(format!("{PUBLIC_KEY} in the secret: {error}"))
+                .advise(KIND_OF_KEYS)
         })
     }
 

@@ -126,7 +126,8 @@ impl TransitKey {
         }
         if data.get("soft_deleted").and_then(Value::as_bool) == Some(true) {
             return Err(KeyError::new("open", reference, KeyErrorKind::Disabled)
-                .because("the key is deleted; it can still be restored"));
+                .because("the key is deleted; it can still be restored")
+                .advise("restore the key in Vault, or declare another"));
         }
         let version = data.get("latest_version").and_then(Value::as_u64);
         let version = version.ok_or_else(|| malformed("the answer has no `latest_version`"))?;
