@@ -93,6 +93,7 @@ async fn fetch(
     }
     // The version is the last part of the id: from here on it is the one that signs.
     let id = text(jwk, "kid").and_then(|it| it.rsplit('/').next());
+    let id = id.filter(|it| it.bytes().all(|c| c.is_ascii_alphanumeric()));
     if let (None, Some(version)) = (&reference.version, id) {
         key.path = format!("keys/{}/{version}", reference.key);
     }
@@ -165,9 +166,9 @@ fn described(
     key: impl std::fmt::Display,
     mut failure: Failure,
 ) -> KeyError {
-    // 403 with the inner code `KeyDisabled`, or "Operation sign is not allowed on a disabled key".
+    // 403 "Operation sign is not allowed on a disabled key."; a network that is disabled is another thing.
     let said = failure.said.to_ascii_lowercase();
-    if failure.status.is_some() && said.contains("disabled") && said.contains("key") {
+    if failure.status.is_some() && said.contains("disabled key") {
         failure.kind = KeyErrorKind::Disabled;
     }
     let advice = match failure.kind {

@@ -146,6 +146,10 @@ impl Service {
                 "the public key was damaged on its way",
             ));
         }
+        if text(&answer, "name").is_some_and(|it| it != name) {
+            let said = "the public key of another version came back";
+            return Err(Failure::new(KeyErrorKind::Mismatch, said));
+        }
         let unsupported = |why: String| Failure::new(KeyErrorKind::Unsupported, why);
         let algorithm = text(&answer, "algorithm").unwrap_or_default();
         let hash = hash_of(algorithm)

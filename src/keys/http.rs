@@ -169,7 +169,8 @@ fn message_in(body: &[u8]) -> Option<String> {
 }
 
 impl Http {
-    /// A client for the origin of `url`, with the proxies of the environment; loopback needs none.
+    /// A client for the origin of `url`, with the proxies of the environment; what is on this machine or its link,
+    /// as the servers of clouds for credentials are, is never asked for through one.
     ///
     /// # Errors
     ///
@@ -309,10 +310,10 @@ fn of_transport(error: &reqwest::Error, url: &Url) -> Failure {
 }
 
 fn proxy(url: &Url, options: &OpenOptions) -> Result<Option<Proxy>, String> {
-    let is_loopback = match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
+    let is_near = match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback() || address.is_link_local(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Domain(name)) => matches!(name, "localhost" | "metadata.google.internal"),
         None => false,
     };
     let either = |names: [&str; 2]| names.iter().find_map(|name| options.variable(name));
@@ -321,7 +322,7 @@ fn proxy(url: &Url, options: &OpenOptions) -> Result<Option<Proxy>, String> {
     } else {
         ["https_proxy", "HTTPS_PROXY"]
     };
-    let Some(proxy) = either(names).filter(|_| !is_loopback) else { return Ok(None) };
+    let Some(proxy) = either(names).filter(|_| !is_near) else { return Ok(None) };
     let except = either(["no_proxy", "NO_PROXY"]);
     let except = except.and_then(|it| NoProxy::from_string(it.expose()));
     let wrong = |error: reqwest::Error| format!("cannot use the proxy: {}", error.without_url());

@@ -125,6 +125,26 @@ async fn an_endless_answer_and_one_of_somebody_else_are_told() {
 }
 
 #[test]
+fn what_is_near_is_never_asked_for_through_a_proxy() {
+    let environment = MemoryEnvironment::default()
+        .with_variable("HTTP_PROXY", "http://proxy.example:1")
+        .with_variable("HTTPS_PROXY", "http://proxy.example:1");
+    let options = OpenOptions::new(Arc::new(environment));
+    for (url, expected) in [
+        ("http://169.254.169.254/metadata/identity", false),
+        ("http://metadata.google.internal/", false),
+        ("http://localhost:1/", false),
+        ("https://127.0.0.1/", false),
+        ("https://[::1]/", false),
+        ("https://vault.example/", true),
+        ("http://10.0.0.1/", true),
+    ] {
+        let found = proxy(&url.parse().unwrap(), &options).unwrap();
+        assert_eq!(found.is_some(), expected, "{url}");
+    }
+}
+
+#[test]
 fn a_token_with_a_line_break_is_refused_without_showing_it() {
     let call = Call::new(Method::GET, "http://127.0.0.1/".parse().unwrap());
     let failure = call.secret_header("x-token", &Secret::new("hunter2\n".to_owned())).unwrap_err();
