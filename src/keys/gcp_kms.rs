@@ -4,6 +4,7 @@
 //! checked with CRC32C both ways. Source: cosign's `pkg/signature/kms/gcp`; Cloud KMS API v1.
 
 mod crc32c;
+mod create;
 mod credentials;
 mod external;
 mod reference;
@@ -55,9 +56,7 @@ impl Provider for GcpKms {
         reference: &KeyReference,
         options: &OpenOptions,
     ) -> Result<Arc<dyn Signer>, KeyError> {
-        let parsed = Reference::parse(reference.text()).map_err(|why| {
-            KeyError::new("open", reference, KeyErrorKind::Malformed).because(why).advise(FORM)
-        })?;
+        let parsed = parsed("open", reference)?;
         let opened = async {
             let service = Service::new(options).await?;
             let name = match parsed.version {
@@ -71,6 +70,31 @@ impl Provider for GcpKms {
             opened.await.map_err(|it| described("open", reference, it))?;
         Ok(Arc::new(RemoteSigner::new(reference, public_key, [hash], key)))
     }
+
+    async fn create(
+        &self,
+        reference: &KeyReference,
+        options: &OpenOptions,
+    ) -> Result<PublicKey, KeyError> {
+        let parsed = parsed("create", reference)?;
+        if parsed.version.is_some() {
+            return Err(KeyError::new("create", reference, KeyErrorKind::Unsupported)
+                .because("a new key has a first version, which nobody chooses")
+                .advise("leave the version out of the reference"));
+        }
+        let made = async {
+            let service = Service::new(options).await?;
+            let name = create::create(&service, &parsed.key, options.patience).await?;
+            Ok(service.public_key(&name).await?.0)
+        };
+        made.await.map_err(|failure| create::described(reference, failure))
+    }
+}
+
+fn parsed(operation: &'static str, reference: &KeyReference) -> Result<Reference, KeyError> {
+    Reference::parse(reference.text()).map_err(|why| {
+        KeyError::new(operation, reference, KeyErrorKind::Malformed).because(why).advise(FORM)
+    })
 }
 
 /// The service and who asks it.

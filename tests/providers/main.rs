@@ -15,6 +15,8 @@ mod support;
 #[cfg(feature = "azure-key-vault")]
 mod azure_key_vault;
 #[cfg(all(unix, feature = "cli", feature = "all-providers"))]
+mod creation;
+#[cfg(all(unix, feature = "cli", feature = "all-providers"))]
 mod failures;
 #[cfg(feature = "gcp-kms")]
 mod gcp_kms;

@@ -1,7 +1,8 @@
 """AWS KMS on a free loopback port, which is the first line of the output: moto, and what it lacks.
 
 - `Sign` and `Verify` honour `MessageType=DIGEST`, as AWS does; moto hashes once more.
-- `POST /faults` with a JSON list of error codes: each of the next requests to KMS is refused with one of them.
+- `POST /faults` with a JSON list of error codes: each of the next requests to KMS is refused with one of them;
+  an empty one lets its request through.
 - `GET /asked` is a JSON list of the operations that KMS was asked for since the last time.
 """
 
@@ -87,6 +88,8 @@ class Faults:
             self.asked.append(operation)
         if self.codes and service == "TrentService":
             code = self.codes.pop(0)
+            if not code:
+                return self.application(environ, start_response)
             is_inner = "Internal" in code or "Unavailable" in code
             status = "500 Internal Server Error" if is_inner else "400 Bad Request"
             body = {"__type": code, "message": "a fault of the test"}

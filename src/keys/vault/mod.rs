@@ -78,7 +78,17 @@ impl Provider for Vault {
     ) -> Result<PublicKey, KeyError> {
         let connection = Connection::open(reference, options).await?;
         let name = Self::key_name(reference.text());
-        let failed = |failure: Failure| failure.at("create", reference);
+        let failed = |failure: Failure| {
+            let is_refused = failure.kind == KeyErrorKind::Permission;
+            let error = connection.explain(failure, "create", reference);
+            match is_refused {
+                true => error.advise(format!(
+                    "give the token's policy `read` and `create` on {}/keys/{name}",
+                    connection.engine()
+                )),
+                false => error,
+            }
+        };
         // Vault answers a second creation as if it were the first.
         match connection.call(Method::GET, &["keys", name], None).await {
             Ok(_) => {
