@@ -25,7 +25,7 @@ pub(crate) struct GenerateKeyPairArgs {
     /// The files are PREFIX.key and PREFIX.pub
     #[arg(long, value_name = "PREFIX", default_value = "cosign")]
     pub(crate) output_key_prefix: String,
-    /// Keeps the encrypted key there: k8s://NAMESPACE/SECRET or gitlab://PROJECT
+    /// Keeps the encrypted key there: k8s://NAMESPACE/SECRET, gitlab://PROJECT or github://OWNER/REPOSITORY
     #[arg(value_name = "KEY")]
     pub(crate) store: Option<String>,
     /// Replaces files that are there; a key in a service never

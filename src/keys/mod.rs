@@ -12,11 +12,14 @@ mod error;
 mod file;
 #[cfg(feature = "gcp-kms")]
 mod gcp_kms;
+#[cfg(feature = "github")]
+mod github;
 #[cfg(feature = "gitlab")]
 mod gitlab;
 #[cfg(any(
     feature = "azure-key-vault",
     feature = "gcp-kms",
+    feature = "github",
     feature = "gitlab",
     feature = "kubernetes",
     feature = "vault"

@@ -9,6 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::crypto::PublicKey;
+#[cfg(feature = "github")]
+use crate::keys::github;
 #[cfg(feature = "gitlab")]
 use crate::keys::gitlab;
 #[cfg(feature = "kubernetes")]
@@ -32,6 +34,8 @@ pub static PROVIDERS: &[&dyn Provider] = &[
     &crate::keys::gcp_kms::GcpKms,
     #[cfg(feature = "pkcs11")]
     &crate::keys::pkcs11::Pkcs11,
+    #[cfg(feature = "github")]
+    &github::Github,
     #[cfg(feature = "gitlab")]
     &gitlab::Gitlab,
     #[cfg(feature = "kubernetes")]
@@ -49,6 +53,7 @@ const KNOWN: &[(&str, &str)] = &[
     ("awskms", "aws-kms"),
     ("azurekms", "azure-key-vault"),
     ("gcpkms", "gcp-kms"),
+    ("github", "github"),
     ("gitlab", "gitlab"),
     ("hashivault", "vault"),
     ("k8s", "kubernetes"),
@@ -57,7 +62,7 @@ const KNOWN: &[(&str, &str)] = &[
 ];
 
 /// Schemes that name no key anywhere: they never become plugins.
-const NEVER: &[&str] = &["env", "file", "github", "http", "https"];
+const NEVER: &[&str] = &["env", "file", "http", "https"];
 
 /// Opens keys of one scheme. To add one: a file, a feature, a row in [`PROVIDERS`], a page in `docs/providers`.
 #[async_trait]
@@ -183,10 +188,6 @@ pub(super) fn unsupported(reference: impl fmt::Display, scheme: &str) -> KeyErro
     let feature = KNOWN.iter().find(|(known, _)| *known == scheme).map(|(_, feature)| feature);
     match scheme {
         "file" => error("cosign knows no `file://` keys".into(), "write the path alone"),
-        "github" => error(
-            "GitHub never shows a secret again, so `github://` can only create keys".into(),
-            "in the workflow, put the secret into a variable and write `env://COSIGN_PRIVATE_KEY`",
-        ),
         "http" | "https" => error(
             "the network would decide whose key it is".into(),
             "download it, check it, and name the file",

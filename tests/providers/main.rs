@@ -20,6 +20,8 @@ mod creation;
 mod failures;
 #[cfg(feature = "gcp-kms")]
 mod gcp_kms;
+#[cfg(feature = "github")]
+mod github;
 #[cfg(feature = "gitlab")]
 mod gitlab;
 #[cfg(feature = "kubernetes")]
