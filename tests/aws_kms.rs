@@ -11,14 +11,14 @@ use std::time::Duration;
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_kms::Client;
 use aws_sdk_kms::types::{KeySpec, KeyUsageType};
-use countersign::crypto::{Hash, KeyAlgorithm};
+use countersign::crypto::{Hash, KeyAlgorithm, PublicKey};
 use countersign::keys::memory::MemoryEnvironment;
 use countersign::keys::{
-    KeyError, KeyErrorKind, KeyReference, OpenOptions, Signer, conformance, open,
+    KeyError, KeyErrorKind, KeyReference, OpenOptions, Signer, conformance, create, open,
 };
+use support::aws::{self, AwsServer, ID, SECRET, variables};
 use support::child::{self, is_child};
 use support::judge::{JUDGES, Judge};
-use support::python_server::PythonServer;
 use support::tools::{self, Finished, Home, Tool};
 
 /// moto's KMS, with credentials in the environment of a process of its own.
@@ -33,8 +33,8 @@ impl Aws {
         if !tools::have(&[Tool::Python]) {
             return None;
         }
-        let server = (!child::is_running(test)).then(|| PythonServer::start("aws_kms_server.py"));
-        let url = server.as_ref().map(|it| format!("http://{}", it.address())).unwrap_or_default();
+        let server = (!child::is_running(test)).then(AwsServer::start);
+        let url = server.as_ref().map(AwsServer::url).unwrap_or_default();
         let mut variables = variables(&url);
         variables.extend_from_slice(more);
         if !is_child(test, &variables) {
@@ -67,33 +67,8 @@ impl Aws {
 
     /// The next requests are refused with these codes.
     async fn refuse(&self, codes: &[&str]) {
-        let body = serde_json::to_vec(codes).unwrap();
-        let client = reqwest_client();
-        client.post(format!("{}/faults", self.url)).body(body).send().await.unwrap();
+        aws::refuse(&self.url, codes).await;
     }
-}
-
-const ID: &str = "AKIAIOSFODNN7EXAMPLE";
-const SECRET: &str = "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY";
-
-fn variables(url: &str) -> Vec<(&str, &str)> {
-    vec![
-        ("AWS_ENDPOINT_URL", url),
-        ("AWS_REGION", "us-east-1"),
-        ("AWS_ACCESS_KEY_ID", ID),
-        ("AWS_SECRET_ACCESS_KEY", SECRET),
-        ("AWS_EC2_METADATA_DISABLED", "true"),
-    ]
-}
-
-fn reqwest_client() -> reqwest::Client {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let tls = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(rustls::RootCertStore::empty())
-        .with_no_client_auth();
-    reqwest::Client::builder().no_proxy().tls_backend_preconfigured(tls).build().unwrap()
 }
 
 async fn opened(reference: &str) -> Result<Arc<dyn Signer>, KeyError> {
@@ -102,6 +77,12 @@ async fn opened(reference: &str) -> Result<Arc<dyn Signer>, KeyError> {
     let environment = MemoryEnvironment::default().with_variable("AWS_MAX_ATTEMPTS", &attempts);
     let options = OpenOptions::new(Arc::new(environment)).with_patience(Duration::from_secs(20));
     open(&KeyReference::parse(reference, Path::new(""))?, &options).await
+}
+
+async fn created(reference: &str) -> Result<PublicKey, KeyError> {
+    let options = OpenOptions::new(Arc::new(MemoryEnvironment::default()))
+        .with_patience(Duration::from_secs(20));
+    create(&KeyReference::parse(reference, Path::new(""))?, &options).await
 }
 
 #[tokio::test]
@@ -154,6 +135,34 @@ async fn every_algorithm_conforms_and_cosign_verifies_it() {
         let verified: serde_json::Value = serde_json::from_str(&verified).unwrap();
         assert_eq!(verified.as_array().map(Vec::len), Some(1));
     }
+}
+
+#[tokio::test]
+async fn a_new_key_is_p256_under_its_alias_and_none_is_overwritten() {
+    let test = "a_new_key_is_p256_under_its_alias_and_none_is_overwritten";
+    let Some(aws) = Aws::of(test, &[("AWS_MAX_ATTEMPTS", "2")]).await else { return };
+    for alias in ["alias/new", "arn:aws:kms:us-east-1:123456789012:alias/other"] {
+        let made = created(&format!("awskms:///{alias}")).await.unwrap();
+        assert_eq!(made.algorithm(), KeyAlgorithm::EcdsaP256);
+        let signer = opened(&format!("awskms:///{alias}")).await.unwrap();
+        assert_eq!(signer.sign(b"a", Hash::Sha256).await.unwrap().public_key, made);
+        aws::asked(&aws.url).await;
+        let error = created(&format!("awskms:///{alias}")).await.unwrap_err();
+        assert_eq!(error.kind, KeyErrorKind::Exists, "{error:?}");
+        assert_eq!(aws::asked(&aws.url).await, ["DescribeKey"]);
+    }
+    let error = created("awskms:///1234abcd-12ab-34cd-56ef-1234567890ab").await.unwrap_err();
+    assert_eq!(error.kind, KeyErrorKind::Unsupported, "{error:?}");
+    for code in ["AccessDeniedException", "KMSInternalException"] {
+        // The first is an answer to DescribeKey that says nothing.
+        aws.refuse(&["NotFoundException", code]).await;
+        let error = created("awskms:///alias/third").await.unwrap_err();
+        assert!(error.kind != KeyErrorKind::NotFound, "{error:?}");
+        assert_eq!(aws::asked(&aws.url).await, ["DescribeKey", "CreateKey"], "tried once");
+    }
+    aws.refuse(&["NotFoundException", "", "AccessDeniedException"]).await;
+    let error = created("awskms:///alias/third").await.unwrap_err();
+    assert!(error.help().unwrap().contains("aws kms create-alias --alias-name alias/third"));
 }
 
 #[tokio::test]

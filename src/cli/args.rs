@@ -285,8 +285,8 @@ pub(crate) struct ImportArgs {
     /// The repositories, or layouts as oci:PATH
     #[arg(required = true)]
     pub(crate) repository: Vec<String>,
-    /// A signer that may have signed: its name in the spec, and its public key
-    #[arg(long, value_name = "NAME=FILE", value_parser = variable, required = true)]
+    /// A signer that may have signed: its name in the spec, and its public key, a file or a reference
+    #[arg(long, value_name = "NAME=KEY", value_parser = variable, required = true)]
     pub(crate) key: Vec<(String, String)>,
     #[command(flatten)]
     pub(crate) registry: RegistryArgs,

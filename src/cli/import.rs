@@ -18,7 +18,8 @@ use super::terminal::print;
 /// One signer of the spec to be.
 struct Known {
     name: SignerName,
-    path: String,
+    /// A file or a reference.
+    source: String,
     key: PublicKey,
 }
 
@@ -28,8 +29,8 @@ type Said = (String, Annotations);
 /// Prints a spec.
 pub(crate) async fn run(args: &ImportArgs, context: &Context) -> Result<ExitCode, Failed> {
     let mut signers: Vec<Known> = Vec::new();
-    for (name, key) in &args.key {
-        signers.push(known(name, key, context).await?);
+    for (name, source) in &args.key {
+        signers.push(known(name, source, context).await?);
     }
     let mut repositories: Vec<Repository> = Vec::new();
     for text in &args.repository {
@@ -56,7 +57,7 @@ pub(crate) async fn run(args: &ImportArgs, context: &Context) -> Result<ExitCode
             page,
             "\n[signers.{}]\npublic_key = {}\n# With a `key` here, countersign signs what is missing.\n",
             quoted_key(signer.name.as_str()),
-            quoted(&signer.path)
+            quoted(&signer.source)
         );
     }
     page += &entries;
@@ -64,12 +65,12 @@ pub(crate) async fn run(args: &ImportArgs, context: &Context) -> Result<ExitCode
     Ok(ExitCode::Good)
 }
 
-async fn known(name: &str, path: &str, context: &Context) -> Result<Known, Failed> {
-    let key = single::public_key(path, context).await?;
+async fn known(name: &str, source: &str, context: &Context) -> Result<Known, Failed> {
+    let key = single::public_key(source, context).await?;
     let name = name
         .parse()
         .map_err(|error| Failed::usage(format!("`{name}` cannot name a signer")).because(&error))?;
-    Ok(Known { name, path: path.to_owned(), key })
+    Ok(Known { name, source: source.to_owned(), key })
 }
 
 /// The entries of one repository.

@@ -19,15 +19,18 @@ use super::terminal::print;
 
 #[derive(Args, Debug)]
 pub(crate) struct GenerateKeyPairArgs {
-    /// Makes the key in a service: hashivault://NAME, a plugin's, …
+    /// Makes the key in a service: awskms:///alias/NAME, gcpkms://…, azurekms://…, hashivault://NAME, a plugin's
     #[arg(long, value_name = "KEY", conflicts_with = "store")]
     pub(crate) kms: Option<String>,
     /// The files are PREFIX.key and PREFIX.pub
     #[arg(long, value_name = "PREFIX", default_value = "cosign")]
     pub(crate) output_key_prefix: String,
-    /// Keeps the encrypted key there: k8s://NAMESPACE/SECRET or gitlab://PROJECT
+    /// Keeps the encrypted key there: k8s://NAMESPACE/SECRET, gitlab://PROJECT or github://OWNER/REPOSITORY
     #[arg(value_name = "KEY")]
     pub(crate) store: Option<String>,
+    /// Replaces files that are there; a key in a service never
+    #[arg(short, long)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Args, Debug)]
@@ -38,6 +41,9 @@ pub(crate) struct ImportKeyPairArgs {
     /// The files are PREFIX.key and PREFIX.pub
     #[arg(short, long, value_name = "PREFIX", default_value = "import-cosign")]
     pub(crate) output_key_prefix: String,
+    /// Replaces files that are there
+    #[arg(short, long)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Args, Debug)]
@@ -55,7 +61,7 @@ pub(crate) async fn generate(
     args: &GenerateKeyPairArgs,
     context: &Context,
 ) -> Result<ExitCode, Failed> {
-    let files = Files::of(&args.output_key_prefix);
+    let files = Files::of(&args.output_key_prefix, args.yes.into());
     let Some(key) = args.kms.as_ref().or(args.store.as_ref()) else {
         files.are_free(&[&files.private, &files.public])?;
         let name = files.private.display().to_string();
@@ -77,7 +83,7 @@ pub(crate) async fn import(
     args: &ImportKeyPairArgs,
     context: &Context,
 ) -> Result<ExitCode, Failed> {
-    let files = Files::of(&args.output_key_prefix);
+    let files = Files::of(&args.output_key_prefix, args.yes.into());
     files.are_free(&[&files.private, &files.public])?;
     let pem = std::fs::read_to_string(&args.key).map(Secret::new);
     let pem = pem.map_err(|error| Failed::file("read", &args.key, &error))?;
@@ -92,8 +98,7 @@ pub(crate) async fn public_key(
     args: &PublicKeyArgs,
     context: &Context,
 ) -> Result<ExitCode, Failed> {
-    let reference = reference(&args.key)?;
-    let key = keys::public_key(&reference, &options(context)).await.map_err(|it| failed(&it))?;
+    let key = public_half(&reference(&args.key)?, context).await?;
     match &args.outfile {
         None => print(key.to_pem().as_bytes())?,
         Some(path) => {
@@ -103,6 +108,14 @@ pub(crate) async fn public_key(
         }
     }
     Ok(ExitCode::Good)
+}
+
+/// The public half of the key that a reference leads to.
+pub(crate) async fn public_half(
+    reference: &KeyReference,
+    context: &Context,
+) -> Result<PublicKey, Failed> {
+    keys::public_key(reference, &options(context)).await.map_err(|it| failed(&it))
 }
 
 pub(crate) fn options(context: &Context) -> OpenOptions {
@@ -138,30 +151,66 @@ pub(crate) fn failed(error: &KeyError) -> Failed {
 struct Files {
     private: PathBuf,
     public: PathBuf,
+    present: Present,
+}
+
+/// What becomes of a file that is there.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Present {
+    /// It stays: a key that is lost cannot be had again.
+    Kept,
+    /// It is replaced: `--yes`.
+    Replaced,
+}
+
+impl From<bool> for Present {
+    fn from(yes: bool) -> Self {
+        if yes { Self::Replaced } else { Self::Kept }
+    }
 }
 
 impl Files {
-    fn of(prefix: &str) -> Self {
-        Self { private: format!("{prefix}.key").into(), public: format!("{prefix}.pub").into() }
+    fn of(prefix: &str, present: Present) -> Self {
+        let [private, public] = ["key", "pub"].map(|it| format!("{prefix}.{it}").into());
+        Self { private, public, present }
     }
 
-    /// Nothing is overwritten: a key that is lost cannot be had again.
     fn are_free(&self, paths: &[&Path]) -> Result<(), Failed> {
-        let taken = paths.iter().find(|path| path.symlink_metadata().is_ok());
-        taken.map_or(Ok(()), |path| Err(exists(path)))
+        let is_there = |path: &&&Path| path.symlink_metadata().is_ok();
+        match paths.iter().find(is_there) {
+            Some(path) if self.present == Present::Kept => Err(exists(path)),
+            _ => Ok(()),
+        }
     }
 
     fn write(&self, pair: &KeyPair, context: &Context) -> Result<ExitCode, Failed> {
-        write_new(&self.private, pair.private_pem.expose().as_bytes(), Readers::Owner)?;
+        let private = pair.private_pem.expose().as_bytes();
+        self.write_one(&self.private, private, Readers::Owner)?;
         context.terminal.say(&format!("Private key written to {}", self.private.display()));
         self.write_public(&pair.public_key, context)?;
         Ok(ExitCode::Good)
     }
 
     fn write_public(&self, key: &PublicKey, context: &Context) -> Result<(), Failed> {
-        write_new(&self.public, key.to_pem().as_bytes(), Readers::Everybody)?;
+        self.write_one(&self.public, key.to_pem().as_bytes(), Readers::Everybody)?;
         context.terminal.say(&format!("Public key written to {}", self.public.display()));
         Ok(())
+    }
+
+    /// What is replaced is whole at every moment: the new file takes its name when it is written.
+    fn write_one(&self, path: &Path, content: &[u8], readers: Readers) -> Result<(), Failed> {
+        if self.present == Present::Kept {
+            return write_new(path, content, readers);
+        }
+        let mut beside = path.to_owned().into_os_string();
+        beside.push(format!(".{}.new", std::process::id()));
+        let beside = PathBuf::from(beside);
+        write_new(&beside, content, readers)?;
+        std::fs::rename(&beside, path).map_err(|error| {
+            // Nothing better is left to be done where this fails, too.
+            let _ = std::fs::remove_file(&beside);
+            Failed::file("replace", path, &error)
+        })
     }
 }
 
@@ -195,5 +244,5 @@ fn write_new(path: &Path, content: &[u8], readers: Readers) -> Result<(), Failed
 fn exists(path: &Path) -> Failed {
     let text = format!("{} exists already, and is not overwritten", path.display());
     Failed::new(ExitCode::Error, "cli::exists", text)
-        .help("choose another name with --output-key-prefix, or move the old file away")
+        .help("choose another name with --output-key-prefix, or move the old file away; --yes replaces it")
 }

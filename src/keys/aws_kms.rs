@@ -3,6 +3,7 @@
 //! Credentials, region, endpoint and retries are those of AWS's own library, which reads the environment and the
 //! shared files by itself. Only digests leave this machine. Source: cosign's `pkg/signature/kms/aws`, KMS API.
 
+mod create;
 mod failure;
 mod reference;
 
@@ -53,19 +54,46 @@ impl Provider for AwsKms {
         reference: &KeyReference,
         options: &OpenOptions,
     ) -> Result<Arc<dyn Signer>, KeyError> {
-        let parsed = Reference::parse(reference.text()).map_err(|why| {
-            KeyError::new("open", reference, KeyErrorKind::Malformed).because(why).advise(FORM)
-        })?;
-        let config = configuration(&parsed, options).await;
-        if config.region().is_none() {
-            return Err(KeyError::new("open", reference, KeyErrorKind::Malformed)
-                .because("the region of the key is not known")
-                .advise("set AWS_REGION, or name the key by its ARN"));
-        }
+        let (client, parsed) = client("open", reference, options).await?;
         let name: Arc<str> = reference.to_string().into();
-        let (key, public_key, hashes) = fetch(Client::new(&config), &name, parsed.key).await?;
+        let (key, public_key, hashes) = fetch(client, &name, parsed.key).await?;
         Ok(Arc::new(RemoteSigner::new(name, public_key, hashes, key)))
     }
+
+    async fn create(
+        &self,
+        reference: &KeyReference,
+        options: &OpenOptions,
+    ) -> Result<PublicKey, KeyError> {
+        let (client, parsed) = client("create", reference, options).await?;
+        let name: Arc<str> = reference.to_string().into();
+        let alias = parsed.alias().ok_or_else(|| {
+            KeyError::new("create", &name, KeyErrorKind::Unsupported)
+                .because("AWS gives a new key its id, so it can be made by an alias alone")
+                .advise("write `awskms:///alias/NAME`")
+        })?;
+        let arn = create::create(&client, &name, alias).await?;
+        let (_, public_key, _) = fetch(client, &name, arn).await?;
+        Ok(public_key)
+    }
+}
+
+/// The service where the key is, and what the reference says.
+async fn client(
+    operation: &'static str,
+    reference: &KeyReference,
+    options: &OpenOptions,
+) -> Result<(Client, Reference), KeyError> {
+    let malformed = |why: &'static str| {
+        KeyError::new(operation, reference, KeyErrorKind::Malformed).because(why)
+    };
+    let parsed = Reference::parse(reference.text()).map_err(|why| malformed(why).advise(FORM))?;
+    let config = configuration(&parsed, options).await;
+    if config.region().is_none() {
+        return Err(malformed("the region of the key is not known")
+            .advise("set AWS_REGION, or name the key by its ARN"));
+    }
+    Ok((Client::new(&config), parsed))
 }
 
 async fn configuration(reference: &Reference, options: &OpenOptions) -> SdkConfig {

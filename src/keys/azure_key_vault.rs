@@ -55,9 +55,7 @@ impl Provider for AzureKeyVault {
         reference: &KeyReference,
         options: &OpenOptions,
     ) -> Result<Arc<dyn Signer>, KeyError> {
-        let parsed = Reference::parse(reference.text()).map_err(|why| {
-            KeyError::new("open", reference, KeyErrorKind::Malformed).because(why).advise(FORM)
-        })?;
+        let parsed = parsed("open", reference)?;
         let opened = fetch(reference.to_string().into(), &parsed, options).await;
         let (key, public_key) = opened.map_err(|it| described("open", reference, it))?;
         let hashes = match public_key.algorithm() {
@@ -69,6 +67,59 @@ impl Provider for AzureKeyVault {
         };
         Ok(Arc::new(RemoteSigner::new(reference, public_key, hashes, key)))
     }
+
+    async fn create(
+        &self,
+        reference: &KeyReference,
+        options: &OpenOptions,
+    ) -> Result<PublicKey, KeyError> {
+        let parsed = parsed("create", reference)?;
+        if parsed.version.is_some() {
+            return Err(KeyError::new("create", reference, KeyErrorKind::Unsupported)
+                .because("Azure gives a new key its version")
+                .advise("leave the version out of the reference"));
+        }
+        let made = make(reference.to_string().into(), &parsed, options).await;
+        made.map_err(|failure| {
+            let advice = match failure.kind {
+                KeyErrorKind::Exists if failure.status.is_some() => {
+                    "a deleted key keeps its name until it is purged: az keyvault key recover …, or choose another name"
+                }
+                KeyErrorKind::Permission => {
+                    "grant `Key Vault Crypto Officer` on the vault (get, create), and check the credentials"
+                }
+                _ => return described("create", reference, failure),
+            };
+            failure.at("create", reference).advise(advice)
+        })
+    }
+}
+
+fn parsed(operation: &'static str, reference: &KeyReference) -> Result<Reference, KeyError> {
+    Reference::parse(reference.text()).map_err(|why| {
+        KeyError::new(operation, reference, KeyErrorKind::Malformed).because(why).advise(FORM)
+    })
+}
+
+/// Makes a P-256 key. Two requests, for Azure would add a version to a key that is there.
+async fn make(
+    name: Arc<str>,
+    reference: &Reference,
+    options: &OpenOptions,
+) -> Result<PublicKey, Failure> {
+    let key = AzureKey::new(name, reference, options)?;
+    match key.call(Method::GET, "", None).await {
+        Ok(_) => {
+            let said = "the vault has a key of that name";
+            return Err(Failure::new(KeyErrorKind::Exists, said));
+        }
+        Err(failure) if failure.kind == KeyErrorKind::NotFound => {}
+        Err(failure) => return Err(failure),
+    }
+    let kind = if reference.is_hsm() { "EC-HSM" } else { "EC" };
+    let body = json!({ "kty": kind, "crv": "P-256", "key_ops": ["sign", "verify"] });
+    let made = key.call(Method::POST, "create", Some(&body)).await?;
+    public_key(made.get("key").unwrap_or(&Value::Null))
 }
 
 async fn fetch(
@@ -76,12 +127,7 @@ async fn fetch(
     reference: &Reference,
     options: &OpenOptions,
 ) -> Result<(AzureKey, PublicKey), Failure> {
-    let base = parse(&reference.base())?;
-    let http = Http::new(&base, Tls::default(), TIMEOUT, options)?;
-    let credentials = Credentials::new(reference, options)?;
-    let version = reference.version.as_deref().unwrap_or_default();
-    let path = format!("keys/{}/{version}", reference.key);
-    let mut key = AzureKey { name, http, credentials, base, path, is_rsa: false };
+    let mut key = AzureKey::new(name, reference, options)?;
     let answer = key.call(Method::GET, "", None).await?;
     if answer.pointer("/attributes/enabled") == Some(&Value::Bool(false)) {
         return Err(Failure::new(KeyErrorKind::Disabled, "the version of the key is disabled"));
@@ -93,6 +139,7 @@ async fn fetch(
     }
     // The version is the last part of the id: from here on it is the one that signs.
     let id = text(jwk, "kid").and_then(|it| it.rsplit('/').next());
+    let id = id.filter(|it| it.bytes().all(|c| c.is_ascii_alphanumeric()));
     if let (None, Some(version)) = (&reference.version, id) {
         key.path = format!("keys/{}/{version}", reference.key);
     }
@@ -165,9 +212,9 @@ fn described(
     key: impl std::fmt::Display,
     mut failure: Failure,
 ) -> KeyError {
-    // 403 with the inner code `KeyDisabled`, or "Operation sign is not allowed on a disabled key".
+    // 403 "Operation sign is not allowed on a disabled key."; a network that is disabled is another thing.
     let said = failure.said.to_ascii_lowercase();
-    if failure.status.is_some() && said.contains("disabled") && said.contains("key") {
+    if failure.status.is_some() && said.contains("disabled key") {
         failure.kind = KeyErrorKind::Disabled;
     }
     let advice = match failure.kind {
@@ -202,6 +249,16 @@ impl std::fmt::Debug for AzureKey {
 }
 
 impl AzureKey {
+    /// Where the key is, and who asks; asks nobody yet.
+    fn new(name: Arc<str>, reference: &Reference, options: &OpenOptions) -> Result<Self, Failure> {
+        let base = parse(&reference.base())?;
+        let http = Http::new(&base, Tls::default(), TIMEOUT, options)?;
+        let credentials = Credentials::new(reference, options)?;
+        let version = reference.version.as_deref().unwrap_or_default();
+        let path = format!("keys/{}/{version}", reference.key);
+        Ok(Self { name, http, credentials, base, path, is_rsa: false })
+    }
+
     async fn call(
         &self,
         method: Method,

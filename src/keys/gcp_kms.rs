@@ -5,6 +5,7 @@
 
 mod access;
 mod crc32c;
+mod create;
 mod credentials;
 mod external;
 mod reference;
@@ -58,9 +59,7 @@ impl Provider for GcpKms {
         reference: &KeyReference,
         options: &OpenOptions,
     ) -> Result<Arc<dyn Signer>, KeyError> {
-        let parsed = Reference::parse(reference.text()).map_err(|why| {
-            KeyError::new("open", reference, KeyErrorKind::Malformed).because(why).advise(FORM)
-        })?;
+        let parsed = parsed("open", reference)?;
         let opened = async {
             let service = Service::new(options).await?;
             let name = match parsed.version {
@@ -74,6 +73,31 @@ impl Provider for GcpKms {
             opened.await.map_err(|it| described("open", reference, it))?;
         Ok(Arc::new(RemoteSigner::new(reference, public_key, [hash], key)))
     }
+
+    async fn create(
+        &self,
+        reference: &KeyReference,
+        options: &OpenOptions,
+    ) -> Result<PublicKey, KeyError> {
+        let parsed = parsed("create", reference)?;
+        if parsed.version.is_some() {
+            return Err(KeyError::new("create", reference, KeyErrorKind::Unsupported)
+                .because("a new key has a first version, which nobody chooses")
+                .advise("leave the version out of the reference"));
+        }
+        let made = async {
+            let service = Service::new(options).await?;
+            let name = create::create(&service, &parsed.key, options.patience).await?;
+            Ok(service.public_key(&name).await?.0)
+        };
+        made.await.map_err(|failure| create::described(reference, failure))
+    }
+}
+
+fn parsed(operation: &'static str, reference: &KeyReference) -> Result<Reference, KeyError> {
+    Reference::parse(reference.text()).map_err(|why| {
+        KeyError::new(operation, reference, KeyErrorKind::Malformed).because(why).advise(FORM)
+    })
 }
 
 /// The service and who asks it.
@@ -148,6 +172,10 @@ impl Service {
                 KeyErrorKind::Unavailable,
                 "the public key was damaged on its way",
             ));
+        }
+        if text(&answer, "name").is_some_and(|it| it != name) {
+            let said = "the public key of another version came back";
+            return Err(Failure::new(KeyErrorKind::Mismatch, said));
         }
         let unsupported = |why: String| Failure::new(KeyErrorKind::Unsupported, why);
         let algorithm = text(&answer, "algorithm").unwrap_or_default();

@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::crypto::PublicKey;
 use crate::keys::http::{Call, Failure, Http};
-use crate::keys::local::LocalSigner;
+use crate::keys::local::{KIND_OF_KEYS, LocalSigner};
 use crate::keys::{
     KeyError, KeyErrorKind, KeyPair, KeyReference, OpenOptions, Provider, Signer, new_password,
 };
@@ -74,16 +74,24 @@ impl Provider for Gitlab {
         Ok(Arc::new(signer))
     }
 
-    async fn public_key(
+    async fn published(
         &self,
         reference: &KeyReference,
         options: &OpenOptions,
-    ) -> Result<PublicKey, KeyError> {
+    ) -> Result<Option<PublicKey>, KeyError> {
         let operation = "read the public key of";
         let project = Project::of(operation, reference, options)?;
-        let text = project.variable(operation, PUBLIC_KEY).await?;
-        PublicKey::from_pem(text.expose()).map_err(|error| {
-            KeyError::new(operation, reference, KeyErrorKind::Malformed).because(error)
+        let text = match project.variable(operation, PUBLIC_KEY).await {
+            Ok(text) => text,
+            Err(error) if error.kind == KeyErrorKind::NotFound && !project.is_missing(&error) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        PublicKey::from_pem(text.expose()).map(Some).map_err(|error| {
+            KeyError::new(operation, reference, KeyErrorKind::Malformed)
+                .because(format!("the variable {PUBLIC_KEY}: {error}"))
+                .advise(KIND_OF_KEYS)
         })
     }
 

@@ -29,7 +29,8 @@ pub(super) struct Failure {
 }
 
 impl Http {
-    /// A client for the origin of `url`, with the proxies of the environment; loopback needs none.
+    /// A client for the origin of `url`, with the proxies of the environment; what is on this machine or its link,
+    /// as the servers of clouds for credentials are, is never asked for through one.
     ///
     /// # Errors
     ///

@@ -28,12 +28,27 @@ pub enum KeySource {
         /// Its password.
         password: PasswordSource,
         /// The declared public half: then planning and verifying never touch the key.
-        public_key: Option<PublicKey>,
+        public_key: Option<PublicKeySource>,
     },
     /// An identity that signs with a new key and a short-lived certificate now and then ("keyless").
     Keyless(Arc<IdentityPolicy>),
     /// Only a public key: signed elsewhere, attached here.
-    PublicKey(PublicKey),
+    PublicKey(PublicKeySource),
+}
+
+/// Where a declared public key is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum PublicKeySource {
+    /// Here: it was in a file.
+    Known(PublicKey),
+    /// Where a key of this reference is. It is asked for once a run.
+    Of(KeyReference),
+}
+
+impl From<PublicKey> for PublicKeySource {
+    fn from(key: PublicKey) -> Self {
+        Self::Known(key)
+    }
 }
 
 /// One signer.
@@ -61,6 +76,14 @@ pub struct Keyring {
 struct Slot {
     source: Source,
     opened: OnceCell<Result<Arc<dyn Signer>, Arc<KeyError>>>,
+    /// The public half, where it was asked for apart from the key.
+    published: OnceCell<Result<Option<PublicKey>, Arc<KeyError>>>,
+}
+
+impl Slot {
+    fn new(source: Source) -> Self {
+        Self { source, opened: OnceCell::new(), published: OnceCell::new() }
+    }
 }
 
 #[derive(Debug)]
@@ -75,9 +98,9 @@ impl Keyring {
         entries: impl IntoIterator<Item = KeyringEntry>,
         environment: Arc<dyn Environment>,
     ) -> Self {
-        let slots = entries.into_iter().map(|entry| {
-            (entry.name, Slot { source: Source::Declared(entry.source), opened: OnceCell::new() })
-        });
+        let slots = entries
+            .into_iter()
+            .map(|entry| (entry.name, Slot::new(Source::Declared(entry.source))));
         Self {
             slots: slots.collect(),
             environment: Arc::new(OneQuestionAtATime::of(environment)),
@@ -99,8 +122,7 @@ impl Keyring {
 
     /// The same with one more signer, which is open already.
     pub fn with_signer(mut self, name: SignerName, signer: Arc<dyn Signer>) -> Self {
-        let slot = Slot { source: Source::Given(signer), opened: OnceCell::new() };
-        self.slots.insert(name, slot);
+        self.slots.insert(name, Slot::new(Source::Given(signer)));
         self
     }
 
@@ -109,18 +131,17 @@ impl Keyring {
         self.slots.keys()
     }
 
-    /// The public key of a signer: the declared one, else that of the key, which is then opened.
+    /// The public key of a signer: the declared one, else the one that lies beside the key, else that of the key, which
+    /// is then opened.
     ///
     /// # Errors
     ///
-    /// Those of opening the key, if it has to be; [`KeyErrorKind::NotFound`] for a name that the keyring does not
+    /// Those of asking for it, or of opening the key, if it has to be; [`KeyErrorKind::NotFound`] for a name that the keyring does not
     /// have; [`KeyErrorKind::Unsupported`] for a signer without a fixed key (keyless).
     pub async fn public_key(&self, name: &SignerName) -> Result<PublicKey, Arc<KeyError>> {
-        if let Source::Declared(
-            KeySource::PublicKey(key) | KeySource::Key { public_key: Some(key), .. },
-        ) = &self.slot(name)?.source
-        {
-            return Ok(key.clone());
+        let slot = self.slot(name)?;
+        if let Some(key) = self.expected(slot).await? {
+            return Ok(key);
         }
         let signer = self.signer(name).await?;
         signer.public_key().cloned().ok_or_else(|| {
@@ -153,10 +174,45 @@ impl Keyring {
                 slot.opened.get_or_init(open).await.clone()
             }
             Source::Declared(KeySource::Key { reference, password, public_key }) => {
-                let open = || self.open(reference, password, public_key.as_ref());
+                // What is declared is known before the key is opened; what lies beside it is compared if it was read.
+                let expected = match (public_key, slot.published.get()) {
+                    (None, Some(Ok(read))) => read.clone(),
+                    (None, _) => None,
+                    (Some(_), _) => self.expected(slot).await?,
+                };
+                let open = || self.open(reference, password, expected);
                 slot.opened.get_or_init(open).await.clone()
             }
         }
+    }
+
+    /// The public key that a slot has without its key being opened.
+    async fn expected(&self, slot: &Slot) -> Result<Option<PublicKey>, Arc<KeyError>> {
+        let Source::Declared(source) = &slot.source else { return Ok(None) };
+        let (reference, password, is_declared) = match source {
+            KeySource::Keyless(_) => return Ok(None),
+            KeySource::PublicKey(PublicKeySource::Known(key))
+            | KeySource::Key { public_key: Some(PublicKeySource::Known(key)), .. } => {
+                return Ok(Some(key.clone()));
+            }
+            KeySource::PublicKey(PublicKeySource::Of(it)) => (it, &PasswordSource::Default, true),
+            KeySource::Key { reference, password, public_key } => match public_key {
+                Some(PublicKeySource::Of(it)) if it != reference => (it, password, true),
+                _ if slot.opened.initialized() && !slot.published.initialized() => {
+                    return Ok(None);
+                }
+                _ => (reference, password, false),
+            },
+        };
+        let ask = async || {
+            let options = self.options(password);
+            if is_declared {
+                provider::public_key(reference, &options).await.map(Some)
+            } else {
+                provider::published(reference, &options).await
+            }
+        };
+        slot.published.get_or_init(async || ask().await.map_err(Arc::new)).await.clone()
     }
 
     /// How often a provider was asked to open a key in this run.
@@ -169,19 +225,13 @@ impl Keyring {
         &self,
         reference: &KeyReference,
         password: &PasswordSource,
-        declared: Option<&PublicKey>,
+        expected: Option<PublicKey>,
     ) -> Result<Arc<dyn Signer>, Arc<KeyError>> {
         self.opens.fetch_add(1, Ordering::Relaxed);
-        let options =
-            OpenOptions::new(Arc::clone(&self.environment)).with_password(password.clone());
-        let options = match self.patience {
-            Some(patience) => options.with_patience(patience),
-            None => options,
-        };
-        let signer = provider::open(reference, &options).await.map_err(Arc::new)?;
-        match (declared, signer.public_key()) {
-            (Some(declared), Some(found)) if declared != found => {
-                Err(Arc::new(mismatch(reference, declared, found)))
+        let signer = provider::open(reference, &self.options(password)).await.map_err(Arc::new)?;
+        match (expected, signer.public_key()) {
+            (Some(expected), Some(found)) if expected != *found => {
+                Err(Arc::new(mismatch(reference, &expected, found)))
             }
             _ => Ok(signer),
         }
@@ -201,6 +251,15 @@ impl Keyring {
         signer.map(|it| Arc::new(it) as Arc<dyn Signer>).map_err(Arc::new)
     }
 
+    fn options(&self, password: &PasswordSource) -> OpenOptions {
+        let options =
+            OpenOptions::new(Arc::clone(&self.environment)).with_password(password.clone());
+        match self.patience {
+            Some(patience) => options.with_patience(patience),
+            None => options,
+        }
+    }
+
     fn slot(&self, name: &SignerName) -> Result<&Slot, Arc<KeyError>> {
         self.slots.get(name).ok_or_else(|| {
             let error = KeyError::new("find the signer", name, KeyErrorKind::NotFound);
@@ -209,13 +268,13 @@ impl Keyring {
     }
 }
 
-fn mismatch(reference: &KeyReference, declared: &PublicKey, found: &PublicKey) -> KeyError {
+fn mismatch(reference: &KeyReference, expected: &PublicKey, found: &PublicKey) -> KeyError {
     KeyError::new("use", reference, KeyErrorKind::Mismatch).because(format!(
-        "its public half is {} ({}), and `public_key` declares {} ({})",
+        "its public half is {} ({}), and the declared public key, or the one beside it, is {} ({})",
         found.fingerprint(),
         found.algorithm(),
-        declared.fingerprint(),
-        declared.algorithm(),
+        expected.fingerprint(),
+        expected.algorithm(),
     ))
 }
 

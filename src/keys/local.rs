@@ -19,6 +19,10 @@ pub(super) struct LocalSigner {
     private: Arc<PrivateKey>,
 }
 
+/// What to do about a public key beside a private one that is not taken.
+#[cfg(any(feature = "gitlab", feature = "kubernetes"))]
+pub(super) const KIND_OF_KEYS: &str = "keep a PEM `PUBLIC KEY` there, of ECDSA P-256, P-384 or P-521, RSA with 2048 to 4096 bits, or Ed25519";
+
 // Each takes up to 128 MiB and a whole core.
 static DECRYPTIONS: Semaphore = Semaphore::const_new(2);
 

@@ -12,11 +12,14 @@ mod error;
 mod file;
 #[cfg(feature = "gcp-kms")]
 mod gcp_kms;
+#[cfg(feature = "github")]
+mod github;
 #[cfg(feature = "gitlab")]
 mod gitlab;
 #[cfg(any(
     feature = "azure-key-vault",
     feature = "gcp-kms",
+    feature = "github",
     feature = "gitlab",
     feature = "kubernetes",
     feature = "vault"
@@ -59,7 +62,7 @@ use async_trait::async_trait;
 
 pub use error::{KeyError, KeyErrorKind};
 pub use keyless::{Keyless, KeylessSigner};
-pub use keyring::{KeySource, Keyring, KeyringEntry};
+pub use keyring::{KeySource, Keyring, KeyringEntry, PublicKeySource};
 pub use pair::KeyPair;
 pub use password::{PasswordSource, new_password};
 pub use provider::{OpenOptions, PROVIDERS, Provider, create, is_plugin, open, public_key};

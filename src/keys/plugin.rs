@@ -189,7 +189,13 @@ impl Plugin {
             None => Ok(answer),
             Some(said) => {
                 let line = one_line(said).unwrap_or_else(|| "it failed".into());
-                Err(failed(kind_of(said), line))
+                let error = failed(kind_of(said), line);
+                Err(match error.help() {
+                    Some(_) => error,
+                    None => error.advise(
+                        "these are the words of the plugin: its documentation says what it needs",
+                    ),
+                })
             }
         }
     }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::crypto::PublicKey;
+#[cfg(feature = "github")]
+use crate::keys::github;
 #[cfg(feature = "gitlab")]
 use crate::keys::gitlab;
 #[cfg(feature = "kubernetes")]
@@ -30,6 +32,8 @@ pub static PROVIDERS: &[&dyn Provider] = &[
     &crate::keys::gcp_kms::GcpKms,
     #[cfg(feature = "pkcs11")]
     &crate::keys::pkcs11::Pkcs11,
+    #[cfg(feature = "github")]
+    &github::Github,
     #[cfg(feature = "gitlab")]
     &gitlab::Gitlab,
     #[cfg(feature = "kubernetes")]
@@ -47,6 +51,7 @@ const KNOWN: &[(&str, &str)] = &[
     ("awskms", "aws-kms"),
     ("azurekms", "azure-key-vault"),
     ("gcpkms", "gcp-kms"),
+    ("github", "github"),
     ("gitlab", "gitlab"),
     ("hashivault", "vault"),
     ("k8s", "kubernetes"),
@@ -55,7 +60,7 @@ const KNOWN: &[(&str, &str)] = &[
 ];
 
 /// Schemes that name no key anywhere: they never become plugins.
-const NEVER: &[&str] = &["env", "file", "github", "http", "https"];
+const NEVER: &[&str] = &["env", "file", "http", "https"];
 
 /// Opens keys of one scheme. To add one: a file, a feature, a row in [`PROVIDERS`], a page in `docs/providers`.
 #[async_trait]
@@ -83,16 +88,15 @@ pub trait Provider: fmt::Debug + Sync {
         options: &OpenOptions,
     ) -> Result<Arc<dyn Signer>, KeyError>;
 
-    /// The public half alone, where that asks for less than opening the key.
-    async fn public_key(
+    /// The public half, where it lies beside the key: getting it opens nothing, and needs no password.
+    ///
+    /// `None` where it does not: then the key has to be opened.
+    async fn published(
         &self,
-        reference: &KeyReference,
-        options: &OpenOptions,
-    ) -> Result<PublicKey, KeyError> {
-        let signer = self.open(reference, options).await?;
-        signer.public_key().cloned().ok_or_else(|| {
-            KeyError::new("name the public key of", reference, KeyErrorKind::Unsupported)
-        })
+        _reference: &KeyReference,
+        _options: &OpenOptions,
+    ) -> Result<Option<PublicKey>, KeyError> {
+        Ok(None)
     }
 
     /// Makes a new key where the reference says, P-256 where there is a choice, and gives its public half.
@@ -121,7 +125,7 @@ pub async fn open(
     of(reference)?.open(reference, options).await
 }
 
-/// The public half of the key, which a service is asked for without opening more.
+/// The public half of the key. The key itself is opened only where its provider cannot tell otherwise.
 ///
 /// # Errors
 ///
@@ -130,7 +134,21 @@ pub async fn public_key(
     reference: &KeyReference,
     options: &OpenOptions,
 ) -> Result<PublicKey, KeyError> {
-    of(reference)?.public_key(reference, options).await
+    if let Some(key) = published(reference, options).await? {
+        return Ok(key);
+    }
+    let signer = open(reference, options).await?;
+    signer.public_key().cloned().ok_or_else(|| {
+        KeyError::new("name the public key of", reference, KeyErrorKind::Unsupported)
+    })
+}
+
+/// The public half that lies beside the key, if one does.
+pub(super) async fn published(
+    reference: &KeyReference,
+    options: &OpenOptions,
+) -> Result<Option<PublicKey>, KeyError> {
+    of(reference)?.published(reference, options).await
 }
 
 /// Makes a new key where the reference says, and gives its public half.
@@ -168,10 +186,6 @@ pub(super) fn unsupported(reference: impl fmt::Display, scheme: &str) -> KeyErro
     let feature = KNOWN.iter().find(|(known, _)| *known == scheme).map(|(_, feature)| feature);
     match scheme {
         "file" => error("cosign knows no `file://` keys".into(), "write the path alone"),
-        "github" => error(
-            "GitHub never shows a secret again, so `github://` can only create keys".into(),
-            "in the workflow, put the secret into a variable and write `env://COSIGN_PRIVATE_KEY`",
-        ),
         "http" | "https" => error(
             "the network would decide whose key it is".into(),
             "download it, check it, and name the file",

@@ -190,7 +190,6 @@ mod tests {
             ("AWSKMS:///alias/a", "`AWSKMS` is no scheme", "lower case"),
             ("http://example.com/k", "whose key it is", "download it"),
             ("https://example.com/k", "whose key it is", "download it"),
-            ("github://acme/app", "only create", "`env://COSIGN_PRIVATE_KEY`"),
             ("file:///etc/a.key", "no `file://`", "the path alone"),
         ] {
             let error = parse(text).unwrap_err();
@@ -210,6 +209,7 @@ mod tests {
             ("awskms:///alias/a", "aws-kms"),
             ("azurekms://v.vault.azure.net/k", "azure-key-vault"),
             ("gcpkms://projects/p/locations/l/keyRings/r/cryptoKeys/k", "gcp-kms"),
+            ("github://acme/app", "github"),
             ("gitlab://group/project", "gitlab"),
             ("hashivault://k", "vault"),
             ("k8s://ns/secret", "kubernetes"),

@@ -106,10 +106,10 @@ static SIGNER: Table = Table {
     noun: "a signer",
     doc: "Somebody who signs: with a key, with an identity, or elsewhere (only a public key).",
     fields: &[
-        field("key", Kind::Text, r#""cosign.key""#, "The key, as cosign refers to it: a file in cosign's encrypted format, or `env://NAME`."),
+        field("key", Kind::Text, r#""cosign.key""#, "The key, as cosign refers to it: a file in cosign's encrypted format, `env://NAME`, or where a service has it (`awskms:///alias/release`)."),
         field("password_env", Kind::Text, r#""RELEASE_PASSWORD""#, "The environment variable with the password of the key; needs `--allow-env`. The default is COSIGN_PASSWORD, else the terminal."),
         field("password_file", Kind::Text, r#""release.password""#, "The file with the password of the key."),
-        field("public_key", Kind::Text, r#""keys/release.pub""#, "A PEM file with the public key. With it, plan and verify never touch the key; alone, it says that the signatures are made elsewhere."),
+        field("public_key", Kind::Text, r#""keys/release.pub""#, "A PEM file with the public key, or a reference like `key`, which is asked for it once a run. With it, plan and verify never touch the key; alone, it says that the signatures are made elsewhere."),
         field("certificate", Kind::Text, r#""certs/release.pem""#, "A PEM file with the certificate that every signature carries."),
         field("certificate_chain", Kind::Text, r#""certs/chain.pem""#, "A PEM file with the certificates above `certificate`, the root last."),
         field("transparency_log", Kind::Flag, "false", "Whether every signature needs an entry in a transparency log.").default("true"),

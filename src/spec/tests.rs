@@ -46,7 +46,8 @@ struct World {
 
 impl World {
     fn new(spec: &str) -> Self {
-        let files = MemoryFiles::from([("countersign.toml", spec), ("cosign.key", "")]);
+        let files =
+            MemoryFiles::from([("countersign.toml", spec), ("cosign.key", ""), ("old.key", "")]);
         Self { files, ..Self::default() }
     }
 

@@ -364,10 +364,10 @@ fn of_transport(error: &reqwest::Error, url: &Url) -> HttpFailure {
 }
 
 fn proxy(url: &Url, environment: &dyn Environment) -> Result<Option<Proxy>, String> {
-    let is_loopback = match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
+    let is_near = match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback() || address.is_link_local(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Domain(name)) => matches!(name, "localhost" | "metadata.google.internal"),
         None => false,
     };
     let set = |name: &&str| environment.variable(name).filter(|it| !it.expose().is_empty());
@@ -377,7 +377,7 @@ fn proxy(url: &Url, environment: &dyn Environment) -> Result<Option<Proxy>, Stri
     } else {
         ["https_proxy", "HTTPS_PROXY"]
     };
-    let Some(proxy) = either(names).filter(|_| !is_loopback) else { return Ok(None) };
+    let Some(proxy) = either(names).filter(|_| !is_near) else { return Ok(None) };
     let except = either(["no_proxy", "NO_PROXY"]);
     let except = except.and_then(|it| NoProxy::from_string(it.expose()));
     let wrong = |error: reqwest::Error| format!("cannot use the proxy: {}", error.without_url());

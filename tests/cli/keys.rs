@@ -45,6 +45,16 @@ fn a_key_pair_is_two_files_that_are_never_overwritten() {
     let ended = sandbox.run_with_password(&["generate-key-pair"]).expect(1);
     assert!(ended.stderr.contains("cli::exists") && ended.stderr.contains("--output-key-prefix"));
     assert_eq!(sandbox.read("cosign.key"), before);
+    // With `--yes`, both are replaced, and nothing is left beside them.
+    sandbox.run_with_password(&["generate-key-pair", "-y"]).expect(0);
+    assert_ne!(sandbox.read("cosign.key"), before);
+    let from = import("p256.sec1.pem");
+    let again = ["import-key-pair", "-k", &from, "-o", "cosign"];
+    sandbox.run_with_password(&again).expect(1);
+    sandbox.run_with_password(&[&again[..], &["--yes"]].concat()).expect(0);
+    let files = sandbox.path().read_dir().unwrap().map(|it| it.unwrap().file_name());
+    let files: Vec<_> = files.filter(|it| it.to_string_lossy().starts_with("cosign")).collect();
+    assert_eq!(files.len(), 2, "{files:?}");
     let shown = sandbox.run_with_password(&["public-key", "--key", "cosign.key"]).expect(0);
     assert_eq!(shown.stdout, sandbox.read("cosign.pub"));
     let ended = sandbox.run(&["generate-key-pair", "--output-key-prefix", "other"]).expect(77);

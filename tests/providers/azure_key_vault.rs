@@ -3,8 +3,8 @@
 use std::os::unix::fs::PermissionsExt;
 
 use countersign::crypto::{Hash, KeyAlgorithm, PublicKey};
-use countersign::keys::conformance;
 use countersign::keys::memory::MemoryEnvironment;
+use countersign::keys::{conformance, create, open};
 use der::Decode;
 use der::asn1::{SequenceOf, UintRef};
 use serde_json::json;
@@ -158,6 +158,16 @@ async fn credentials_are_those_of_the_default_chain_in_its_order() {
     };
     let with_az = || alone().with_variable("PATH", folder.path().to_str().unwrap());
     opened(&key, with_az()).await.unwrap();
+    // A machine of Azure to which no identity is assigned.
+    let none = json!({ "error": "invalid_request", "error_description": "Identity not found" });
+    azure.fail_next_on("/metadata/", 400, none.clone());
+    let path_to_az = folder.path().to_str().unwrap();
+    opened(&key, environment(&azure).with_variable("PATH", path_to_az)).await.unwrap();
+    // One that was asked for is not replaced by another.
+    azure.fail_next_on("/metadata/", 400, none);
+    let named = environment(&azure).with_variable("PATH", path_to_az);
+    let error = opened(&key, named.with_variable("AZURE_CLIENT_ID", "client-1")).await.unwrap_err();
+    told(&error, "key::permission", &["managed identity", "Identity not found"], &[]);
     std::fs::write(&az, "#!/bin/sh\necho 'Please run az login' >&2\nexit 1\n").unwrap();
     told(
         &opened(&key, with_az()).await.unwrap_err(),
@@ -180,6 +190,28 @@ async fn credentials_are_those_of_the_default_chain_in_its_order() {
     }
     let cloud = environment(&azure).with_variable("AZURE_ENVIRONMENT", "MOON");
     told(&opened(&key, cloud).await.unwrap_err(), "key::malformed", &["AZURE_ENVIRONMENT"], &[]);
+}
+
+#[tokio::test]
+async fn a_new_key_is_p256_and_no_version_is_added_to_one_that_is_there() {
+    let azure = Azure::start();
+    let key = super::reference(&reference(&azure, "new"));
+    let options = super::options(environment(&azure));
+    let made = create(&key, &options).await.unwrap();
+    assert_eq!(made.algorithm(), KeyAlgorithm::EcdsaP256);
+    let signer = open(&key, &options).await.unwrap();
+    assert_eq!(signer.sign(b"a", Hash::Sha256).await.unwrap().public_key, made);
+    azure.asked();
+    told(&create(&key, &options).await.unwrap_err(), "key::exists", &["of that name"], &[]);
+    assert!(azure.asked().iter().all(|it| !it.path().ends_with("/create")));
+    let other = super::reference(&reference(&azure, "other"));
+    let deleted = json!({ "error": { "code": "Conflict", "message": "Key other is currently in a deleted but recoverable state, and its name cannot be reused" } });
+    azure.fail_next_on("/create", 409, deleted);
+    let error = create(&other, &options).await.unwrap_err();
+    told(&error, "key::exists", &["recoverable state", "az keyvault key recover"], &[]);
+    let versioned = super::reference(&reference(&azure, "new/0123"));
+    let error = create(&versioned, &options).await.unwrap_err();
+    told(&error, "key::unsupported", &["leave the version out"], &[]);
 }
 
 #[tokio::test]
@@ -211,6 +243,11 @@ async fn what_fails_says_why() {
     );
     let error = signer.sign(b"a", Hash::Sha256).await.unwrap_err();
     told(&error, "key::permission", &["keys sign permission", "Key Vault Crypto User"], &[&token]);
+    let closed =
+        "Public network access is disabled and request is not from a trusted service. Vault: keys;";
+    azure.fail_next(403, fault("Forbidden", closed));
+    let error = signer.sign(b"a", Hash::Sha256).await.unwrap_err();
+    told(&error, "key::permission", &["Public network access"], &[&token]);
     // What passes is tried again.
     azure.fail_next(429, fault("Throttled", "Request was not processed"));
     azure.fail_next(503, fault("ServiceUnavailable", "try again"));

@@ -6,15 +6,15 @@ use std::process::Command;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use countersign::crypto::{Hash, KeyAlgorithm, PublicKey};
-use countersign::keys::conformance;
 use countersign::keys::memory::MemoryEnvironment;
+use countersign::keys::{conformance, create, open};
 use serde_json::{Value, json};
 
 use super::support::fakes::gcp::{Gcp, RING, crc32c};
 use super::support::fakes::service::Service;
 use super::support::judge::{JUDGES, Judge};
 use super::support::tools::{self, Tool};
-use super::{opened, told};
+use super::{opened, options, reference, told};
 
 /// Credentials from the metadata server.
 fn environment(gcp: &Service<Gcp>) -> MemoryEnvironment {
@@ -155,6 +155,38 @@ async fn credentials_are_the_application_default_ones() {
 }
 
 #[tokio::test]
+async fn a_new_key_is_p256_and_waited_for_and_none_is_overwritten() {
+    let gcp = Gcp::start();
+    let key = reference(&format!("gcpkms://{RING}/new"));
+    let options = options(environment(&gcp));
+    let made = create(&key, &options).await.unwrap();
+    assert_eq!(made.algorithm(), KeyAlgorithm::EcdsaP256);
+    let asked: Vec<_> = gcp.asked().iter().map(|it| it.target.clone()).collect();
+    let version = format!("/v1/{RING}/new/cryptoKeyVersions/1");
+    let looks = asked.iter().filter(|it| **it == version).count();
+    assert_eq!(looks, 2, "the first version is waited for: {asked:?}");
+    let signer = open(&key, &options).await.unwrap();
+    assert_eq!(signer.sign(b"a", Hash::Sha256).await.unwrap().public_key, made);
+    let error = create(&key, &options).await.unwrap_err();
+    told(&error, "key::exists", &["already exists", "choose another name"], &[]);
+    let error = create(&reference(&format!("gcpkms://{RING}/new/versions/2")), &options).await;
+    told(&error.unwrap_err(), "key::unsupported", &["leave the version out"], &[]);
+}
+
+#[tokio::test]
+async fn a_key_ring_that_is_missing_is_made() {
+    let gcp = Gcp::start();
+    let missing = json!({ "error": { "status": "NOT_FOUND", "message": "KeyRing not found." } });
+    gcp.fail_next_on("/keyRings/release", 404, missing);
+    gcp.fail_next_on("/keyRings", 200, json!({}));
+    let options = options(environment(&gcp));
+    create(&reference(&format!("gcpkms://{RING}/new")), &options).await.unwrap();
+    let asked: Vec<_> = gcp.asked().iter().map(|it| it.target.clone()).collect();
+    let ring = "/v1/projects/acme/locations/europe-west1/keyRings?keyRingId=release".to_owned();
+    assert!(asked.contains(&ring), "{asked:?}");
+}
+
+#[tokio::test]
 async fn what_fails_says_why() {
     let gcp = Gcp::start();
     gcp.state.create("k", "ecdsa-p256", "EC_SIGN_P256_SHA256");
@@ -252,6 +284,16 @@ for key in ["ecdsa-p256", "rsa-2048"]:
         loaded.verify(made.signature, b"message", padding.PKCS1v15(), hashes.SHA256())
     else:
         loaded.verify(made.signature, b"message", ec.ECDSA(hashes.SHA256()))
+made = client.create_crypto_key(parent=ring.removesuffix("/cryptoKeys"), crypto_key_id="made", crypto_key={
+    "purpose": kms_v1.CryptoKey.CryptoKeyPurpose.ASYMMETRIC_SIGN,
+    "version_template": {"algorithm": kms_v1.CryptoKeyVersion.CryptoKeyVersionAlgorithm.EC_SIGN_P256_SHA256},
+})
+assert made.name == f"{ring}/made", made
+version = client.get_crypto_key_version(name=f"{made.name}/cryptoKeyVersions/1")
+assert version.state == kms_v1.CryptoKeyVersion.CryptoKeyVersionState.PENDING_GENERATION, version
+version = client.get_crypto_key_version(name=f"{made.name}/cryptoKeyVersions/1")
+assert version.state == kms_v1.CryptoKeyVersion.CryptoKeyVersionState.ENABLED, version
+assert client.get_key_ring(name=ring.removesuffix("/cryptoKeys")).name
 for name, error in [(f"{ring}/absent/cryptoKeyVersions/1", NotFound), (f"{ring}/off/cryptoKeyVersions/1", BadRequest)]:
     try:
         client.get_public_key(name=name)

@@ -47,6 +47,14 @@ async fn a_project_is_named_by_path_or_id_and_the_public_key_needs_no_other() {
     let path = "/api/v4/projects/acme%2Fsigning/variables/COSIGN_PUBLIC_KEY";
     assert_eq!(asked[..3], [path; 3]);
     assert_eq!(asked[3..], ["/api/v4/projects/42/variables/COSIGN_PUBLIC_KEY"]);
+    // Without that variable, the key says it.
+    gitlab.state.remove("COSIGN_PUBLIC_KEY");
+    let key = reference("gitlab://42");
+    let found = public_key(&key, &options(environment(&gitlab))).await.unwrap();
+    assert_eq!(found, PublicKey::from_pem(&fixture("p256.pub")).unwrap());
+    gitlab.state.set("COSIGN_PUBLIC_KEY", "hunter2");
+    let error = public_key(&key, &options(environment(&gitlab))).await.unwrap_err();
+    told(&error, "key::malformed", &["the variable COSIGN_PUBLIC_KEY"], &["hunter2"]);
 }
 
 #[tokio::test]

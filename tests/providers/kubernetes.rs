@@ -210,6 +210,13 @@ async fn each_failure_has_its_kind_and_says_what_to_do() {
     cluster.state.put("signing/release", &[("cosign.key", &key)]);
     let error = opened(KEY, environment(folder.path())).await.unwrap_err();
     told(&error, "key::no_password", &["COSIGN_PASSWORD"], &[]);
+    // Without a public key beside it, the key says it.
+    let with_password = environment(folder.path()).with_variable("COSIGN_PASSWORD", "test");
+    let found = public_key(&reference(KEY), &options(with_password)).await.unwrap();
+    assert_eq!(found, PublicKey::from_pem(&fixture("p256.pub")).unwrap());
+    cluster.state.put("signing/release", &[("cosign.key", &key), ("cosign.pub", "hunter2")]);
+    let error = public_key(&reference(KEY), &options(environment(folder.path()))).await;
+    told(&error.unwrap_err(), "key::malformed", &["cosign.pub in the secret"], &["hunter2"]);
 }
 
 #[tokio::test]

@@ -14,8 +14,14 @@ mod support;
 
 #[cfg(feature = "azure-key-vault")]
 mod azure_key_vault;
+#[cfg(all(unix, feature = "cli", feature = "all-providers"))]
+mod creation;
+#[cfg(all(unix, feature = "cli", feature = "all-providers"))]
+mod failures;
 #[cfg(feature = "gcp-kms")]
 mod gcp_kms;
+#[cfg(feature = "github")]
+mod github;
 #[cfg(feature = "gitlab")]
 mod gitlab;
 #[cfg(feature = "kubernetes")]
@@ -23,10 +29,12 @@ mod kubernetes;
 mod pages;
 #[cfg(all(unix, feature = "plugin"))]
 mod plugin;
-#[cfg(all(feature = "cli", feature = "gitlab", feature = "kubernetes", feature = "vault"))]
+#[cfg(all(unix, feature = "cli", feature = "all-providers"))]
 mod together;
 #[cfg(feature = "vault")]
 mod vault;
+#[cfg(all(unix, feature = "cli", feature = "all-providers"))]
+mod world;
 
 use std::path::Path;
 use std::sync::Arc;

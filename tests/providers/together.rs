@@ -1,113 +1,106 @@
-//! One spec with a signer of each service, one image: one plan, one apply, and every signature is verified.
+//! One spec with eight signers of eight providers on one image: one plan, one apply, one write, and the judges.
 
-use std::path::Path;
-use std::process::Command;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
-use super::support::fakes::gitlab::Gitlab;
-use super::support::fakes::kubernetes::Kubernetes;
-use super::support::fakes::vault::Vault;
-use super::support::images::{Image, write_layout};
+use super::support::aws;
+use super::support::docker_registry::DockerRegistry;
+use super::support::images::{Image, Publisher};
+use super::support::judge::JUDGES;
 use super::support::tools::{self, Tool};
-use super::{fixture, kubernetes};
+use super::world::World;
 
-const SPEC: &str = r#"
-version = 1
+/// What each service was asked since the last time: how often for a public key, and how often to sign.
+///
+/// A key that leaves its service signs here: then it is the private half that was asked for. A cluster gives both at
+/// once, the first time for the public one.
+async fn asked(world: &World) -> BTreeMap<&'static str, (usize, usize)> {
+    let count = |all: &[String], part: &str| all.iter().filter(|it| it.contains(part)).count();
+    let targets = |asked: Vec<super::support::fakes::service::Asked>| -> Vec<String> {
+        asked.into_iter().map(|it| it.target).collect()
+    };
+    let aws = aws::asked(&world.aws.url()).await;
+    let azure = targets(world.azure.asked());
+    let gcp = targets(world.gcp.asked());
+    let project = targets(world.gitlab.asked());
+    let secrets = count(&targets(world.cluster.asked()), "/secrets/release");
+    let vault = targets(world.vault.asked());
+    let runs = std::fs::read_to_string(world.runs()).unwrap_or_default();
+    let runs: Vec<_> = runs.lines().map(str::to_owned).collect();
+    let _ = std::fs::remove_file(world.runs());
+    BTreeMap::from([
+        ("aws", (count(&aws, "GetPublicKey"), count(&aws, "Sign"))),
+        ("azure", (count(&azure, "/keys/") - count(&azure, "/sign"), count(&azure, "/sign"))),
+        ("cluster", (secrets.min(1), secrets.saturating_sub(1))),
+        ("gcp", (count(&gcp, "/publicKey"), count(&gcp, ":asymmetricSign"))),
+        ("plugin", (count(&runs, "publicKey"), count(&runs, "signMessage"))),
+        ("project", (count(&project, "_PUBLIC_KEY"), count(&project, "_PRIVATE_KEY"))),
+        ("vault", (count(&vault, "/keys/"), count(&vault, "/sign/"))),
+    ])
+}
 
-[signers.cluster]
-key = "k8s://signing/release"
-transparency_log = false
-
-[signers.file]
-key = "file.key"
-transparency_log = false
-
-[signers.project]
-key = "gitlab://acme/signing"
-transparency_log = false
-
-[signers.variable]
-key = "env://RELEASE_KEY"
-transparency_log = false
-
-[signers.vault]
-key = "hashivault://release"
-transparency_log = false
-
-[defaults]
-sign_with = ["cluster", "file", "project", "variable", "vault"]
-
-[[images]]
-reference = "oci:images:api"
-container_identity = "registry.example.com/api"
-"#;
-
-#[test]
-fn five_signers_of_five_providers_sign_one_image_in_one_apply() {
-    if !tools::have(&[Tool::Cosign3]) {
+#[tokio::test(flavor = "multi_thread")]
+async fn eight_signers_of_eight_providers_sign_one_image_in_one_apply() {
+    let test = "together::eight_signers_of_eight_providers_sign_one_image_in_one_apply";
+    if !tools::have(JUDGES) {
         return;
     }
-    let (vault, gitlab, cluster) = (Vault::start("transit"), Gitlab::start(), Kubernetes::start());
-    vault.state.create("release", "ecdsa-p256");
-    gitlab.state.set("COSIGN_PRIVATE_KEY", &fixture("rsa2048.key"));
-    gitlab.state.set("COSIGN_PASSWORD", "test");
-    let key = [("cosign.key", fixture("p256.key")), ("cosign.password", "test".to_owned())];
-    cluster
-        .state
-        .put("signing/release", &key.each_ref().map(|(name, text)| (*name, text.as_str())));
-    let user = format!("{{token: '{}'}}", cluster.state.token);
-    let (folder, _) = kubernetes::kubeconfig(&cluster, &user);
-    let path = folder.path();
-    for (name, content) in [
-        ("countersign.toml", SPEC.to_owned()),
-        ("file.key", fixture("p384.key")),
-        ("cluster.pub", fixture("p256.pub")),
-        ("file.pub", fixture("p384.pub")),
-        ("project.pub", fixture("rsa2048.pub")),
-        ("variable.pub", fixture("p521.pub")),
-        ("vault.pub", vault.state.public_pem("release", 1)),
-    ] {
-        std::fs::write(path.join(name), content).unwrap();
-    }
-    write_layout(&path.join("images"), [("api", &Image::oci("api"))]);
-    let run = |program: &Path, arguments: &[&str]| {
-        let output = Command::new(program)
-            .args(arguments)
-            .current_dir(path)
-            .env_clear()
-            .env("HOME", path)
-            .env("KUBECONFIG", path.join("config"))
-            .env("VAULT_ADDR", vault.url())
-            .env("VAULT_TOKEN", &vault.state.token)
-            .env("GITLAB_HOST", gitlab.url())
-            .env("GITLAB_TOKEN", &gitlab.state.token)
-            .env("COSIGN_PASSWORD", "test")
-            .env("RELEASE_KEY", fixture("p521.key"))
-            .output()
-            .unwrap();
-        let said = [output.stdout, output.stderr];
-        let said = said.map(|it| String::from_utf8_lossy(&it).into_owned()).concat();
-        for secret in [&vault.state.token, &gitlab.state.token, &cluster.state.token] {
-            assert!(!said.contains(secret.as_str()), "a token is shown: {said}");
+    let Some(world) = World::start(test).await else { return };
+    let (registry, image) = (DockerRegistry::start(), Image::oci("api"));
+    Publisher::new(&registry).push("acme/api", &image, None).await;
+    let reference = registry.reference(&format!("acme/api@{}", image.digest()));
+    let names: Vec<_> = world.keys().iter().map(|(name, _)| *name).collect();
+    for (file, key_of) in [("countersign.toml", "key"), ("audit.toml", "public_key")] {
+        let mut spec = "version = 1\n".to_owned();
+        for (name, key) in world.keys() {
+            let signer = format!("[signers.{name}]\n{key_of} = \"{key}\"");
+            writeln!(spec, "{signer}\ntransparency_log = false").unwrap();
         }
-        (output.status.code(), said)
+        writeln!(spec, "[[images]]\nreference = \"{reference}\"\nsign_with = {names:?}").unwrap();
+        std::fs::write(world.path().join(file), spec).unwrap();
+    }
+    asked(&world).await;
+    registry.take_requests();
+
+    let plan = world.run(&mut world.ours(&["plan", "-vv"])).success();
+    assert!(plan.stdout.contains("8 to sign"), "{plan:?}");
+    let once = |signs: usize| -> BTreeMap<_, _> {
+        names.iter().filter(|it| **it != "token").map(|name| (*name, (1, signs))).collect()
     };
-    let ours = Path::new(env!("CARGO_BIN_EXE_countersign"));
-    let allowed = ["--allow-env", "RELEASE_KEY"];
-    let plan = run(ours, &[&["plan"], &allowed[..]].concat());
-    assert!(plan.0 == Some(0) && plan.1.contains("5 to sign"), "{}", plan.1);
-    assert!(vault.asked().iter().all(|it| it.method == "GET"), "a plan asks nobody to sign");
-    let apply = run(ours, &[&["apply", "--yes", "-vv"], &allowed[..]].concat());
-    assert_eq!(apply.0, Some(0), "{}", apply.1);
-    let asked = vault.asked();
-    let reads = asked.iter().filter(|it| it.method == "GET").count();
-    assert_eq!((reads, asked.len()), (1, 2), "the public key once, and one signature");
-    let again = run(ours, &[&["plan", "--detailed-exitcode"], &allowed[..]].concat());
-    assert_eq!(again.0, Some(0), "{}", again.1);
-    for name in ["cluster", "file", "project", "variable", "vault"] {
-        let key = format!("{name}.pub");
-        let arguments =
-            ["verify", "--key", &key, "--insecure-ignore-tlog", "--local-image", "images"];
-        let verified = run(&Tool::Cosign3.path(), &arguments);
-        assert_eq!(verified.0, Some(0), "{name}: {}", verified.1);
+    assert_eq!(asked(&world).await, once(0), "a plan asks for public keys, and nobody to sign");
+    assert!(registry.take_requests().writes().is_empty(), "a plan writes nothing");
+
+    let apply = world.run(&mut world.ours(&["apply", "--yes", "-vv"])).success();
+    assert!(apply.stdout.contains("8 written"), "{apply:?}");
+    assert_eq!(asked(&world).await, once(1), "one public key and one signature each");
+    let written = registry.take_requests().method("PUT").on("/manifests/");
+    assert_eq!(written.len(), 1, "all signatures in one manifest: {written:?}");
+
+    let again = world.run(&mut world.ours(&["plan", "--detailed-exitcode"])).success();
+    assert!(again.stdout.contains("Nothing to do"), "{again:?}");
+    assert_eq!(asked(&world).await, once(0));
+
+    // Who only audits names the same keys as public ones.
+    world.run(&mut world.ours(&["verify", "-f", "audit.toml"])).success();
+    assert_eq!(asked(&world).await, once(0));
+
+    for (name, key) in world.keys() {
+        let verify = ["verify", "--key", &key, "--insecure-ignore-tlog", &reference];
+        world.run(&mut world.ours(&verify)).success();
+        let exported = format!("{name}.pem");
+        let export = ["public-key", "--key", &key, "--outfile", &exported];
+        world.run(&mut world.ours(&export)).success();
+        // Nothing but the exported key; and the same reference, where these cosigns have its provider.
+        let mut trusted = vec![(Tool::Cosign2, exported.as_str()), (Tool::Cosign3, &exported)];
+        if ["aws", "cluster"].contains(&name) {
+            trusted.push((Tool::Cosign3, &key));
+        }
+        for (cosign, key) in trusted {
+            let mut verify = world.command(&cosign.path());
+            verify.args(["verify", "--insecure-ignore-tlog", "--output=json", "--key", key]);
+            let said = world.run(verify.arg(&reference)).success().stdout;
+            let payloads: serde_json::Value = serde_json::from_str(&said).unwrap();
+            assert_eq!(payloads.as_array().map(Vec::len), Some(1), "{name}: {said}");
+        }
     }
 }

@@ -1,7 +1,9 @@
 """AWS KMS on a free loopback port, which is the first line of the output: moto, and what it lacks.
 
 - `Sign` and `Verify` honour `MessageType=DIGEST`, as AWS does; moto hashes once more.
-- `POST /faults` with a JSON list of error codes: each of the next requests to KMS is refused with one of them.
+- `POST /faults` with a JSON list of error codes: each of the next requests to KMS is refused with one of them;
+  an empty one lets its request through.
+- `GET /asked` is a JSON list of the operations that KMS was asked for since the last time.
 """
 
 import json
@@ -70,15 +72,24 @@ kms.sign, kms.verify = with_message_type(kms.sign), with_message_type(kms.verify
 
 class Faults:
     def __init__(self, application):
-        self.application, self.codes = application, []
+        self.application, self.codes, self.asked = application, [], []
 
     def __call__(self, environ, start_response):
         if environ["PATH_INFO"] == "/faults":
             self.codes = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
             start_response("204 No Content", [])
             return [b""]
-        if self.codes and environ.get("HTTP_X_AMZ_TARGET", "").startswith("TrentService."):
+        if environ["PATH_INFO"] == "/asked":
+            asked, self.asked = self.asked, []
+            start_response("200 OK", [("Content-Type", "application/json")])
+            return [json.dumps(asked).encode()]
+        service, _, operation = environ.get("HTTP_X_AMZ_TARGET", "").partition(".")
+        if service == "TrentService":
+            self.asked.append(operation)
+        if self.codes and service == "TrentService":
             code = self.codes.pop(0)
+            if not code:
+                return self.application(environ, start_response)
             is_inner = "Internal" in code or "Unavailable" in code
             status = "500 Internal Server Error" if is_inner else "400 Bad Request"
             body = {"__type": code, "message": "a fault of the test"}

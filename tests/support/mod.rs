@@ -13,6 +13,7 @@
     reason = "tests"
 )]
 
+pub mod aws;
 pub mod background;
 pub mod certificates;
 pub mod child;
@@ -20,6 +21,8 @@ pub mod cosign;
 pub mod delay;
 pub mod docker_registry;
 pub mod fakes;
+#[cfg(feature = "pkcs11")]
+pub mod hsm;
 pub mod images;
 pub mod judge;
 pub mod python;

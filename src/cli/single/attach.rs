@@ -34,9 +34,8 @@ pub(crate) async fn run(args: &AttachSignatureArgs, context: &Context) -> Result
         super::certificates(args.certificate.as_deref(), args.certificate_chain.as_deref())?;
     let key = match &args.key {
         Some(key) => Some(super::public_key(key, context).await?),
-        None => None,
+        None => certificate.as_ref().map(|it| it.public_key().clone()),
     };
-    let key = key.or_else(|| certificate.as_ref().map(|it| it.public_key().clone()));
     let signature = signature(&args.signature)?;
     let store = super::store(context, &args.registry, &[&image], Intent::Read)?;
     let digest = digest_of(&image, &*store.store).await?;
@@ -67,7 +66,7 @@ pub(crate) async fn run(args: &AttachSignatureArgs, context: &Context) -> Result
         attachments: vec![Arc::new(attachment)],
         ..entry(&image, settings(), signatures.clone())
     };
-    let signer = Only { profile, source: key.map(KeySource::PublicKey) };
+    let signer = Only { profile, source: key.map(|it| KeySource::PublicKey(it.into())) };
     let session = super::session(
         context,
         &args.registry,

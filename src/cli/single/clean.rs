@@ -93,7 +93,7 @@ async fn session(
         None => None,
         Some(key) => {
             let profile = SignerProfile { retired: true, ..profile(Ability::VerifyOnly)? };
-            Some(Only { profile, source: Some(KeySource::PublicKey(key)) })
+            Some(Only { profile, source: Some(KeySource::PublicKey(key.into())) })
         }
     };
     let registry = &args.registry;

@@ -32,6 +32,15 @@ impl Reference {
         };
         Ok(Self { endpoint, key: key.to_owned(), region })
     }
+
+    /// `alias/NAME`, where the key is named so, in an ARN or not.
+    pub(super) fn alias(&self) -> Option<&str> {
+        let name = match self.key.strip_prefix("arn:") {
+            Some(arn) => arn.splitn(5, ':').last()?,
+            None => self.key.as_str(),
+        };
+        Some(name).filter(|it| is_alias(it))
+    }
 }
 
 /// `PARTITION:kms:REGION:ACCOUNT:key/ID` or `…:alias/NAME`.
@@ -106,6 +115,20 @@ mod tests {
         ] {
             let (endpoint, region) = (endpoint.map(str::to_owned), region.map(str::to_owned));
             assert_eq!(Reference::parse(&text), Ok(Reference { endpoint, key, region }), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_alias_is_one_in_an_arn_too() {
+        let arn = "arn:aws:kms:eu-west-1:111122223333";
+        for (key, alias) in [
+            ("alias/a/b".to_owned(), Some("alias/a/b")),
+            (format!("{arn}:alias/a:b"), Some("alias/a:b")),
+            (format!("{arn}:key/{ID}"), None),
+            (ID.to_owned(), None),
+        ] {
+            let found = Reference::parse(&format!("awskms:///{key}")).unwrap();
+            assert_eq!(found.alias(), alias, "{key}");
         }
     }
 

@@ -89,11 +89,18 @@ impl Credentials {
         }
         match self.managed_identity(client.as_ref()).await {
             Ok(token) => Ok(token),
-            Err(failure) if failure.kind == KeyErrorKind::Unavailable => {
+            Err(failure) if self.has_no_identity(&failure, client.as_ref()) => {
                 self.cli().await.map_err(|it| refused("az", it))
             }
             Err(failure) => Err(refused("managed identity", failure)),
         }
+    }
+
+    /// Says whether the machine has none: nobody answers, or (400) none is assigned to it and none was asked for.
+    fn has_no_identity(&self, failure: &Failure, client: Option<&Secret<String>>) -> bool {
+        let is_asked_for = client.is_some() || self.options.variable("IDENTITY_ENDPOINT").is_some();
+        failure.kind == KeyErrorKind::Unavailable
+            || (failure.status.is_some_and(|it| it.as_u16() == 400) && !is_asked_for)
     }
 
     /// OAuth 2.0 client credentials, with a proof that this is the client.

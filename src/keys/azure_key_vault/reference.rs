@@ -46,6 +46,11 @@ impl Reference {
         format!("{scheme}://{}/", self.host)
     }
 
+    /// Says whether it is a Managed HSM, which has keys of its own types.
+    pub(super) fn is_hsm(&self) -> bool {
+        self.host.contains(".managedhsm.")
+    }
+
     /// For whom a token must be: the domain of all vaults of a cloud.
     pub(super) fn resource(&self) -> String {
         match self.host.split_once('.') {

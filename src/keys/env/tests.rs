@@ -3,7 +3,7 @@ use std::path::Path;
 use super::*;
 use crate::crypto::ScryptCost;
 use crate::keys::memory::{MemoryEnvironment, MemorySigner};
-use crate::keys::{conformance, open};
+use crate::keys::{conformance, open, public_key};
 use crate::model::Secret;
 
 fn options(environment: MemoryEnvironment) -> OpenOptions {
@@ -24,6 +24,16 @@ async fn a_key_in_a_variable_conforms() {
         .with_variable("COSIGN_PASSWORD", "pass");
     let signer = open(&reference(), &options(environment)).await.unwrap();
     conformance::signer(&*signer, memory.private_key().public_key()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_variable_with_a_public_key_serves_to_verify() {
+    let expected = MemorySigner::p256("release").unwrap().private_key().public_key().clone();
+    let environment = MemoryEnvironment::default().with_variable("RELEASE_KEY", &expected.to_pem());
+    let options = options(environment);
+    assert_eq!(public_key(&reference(), &options).await.unwrap(), expected);
+    let error = open(&reference(), &options).await.unwrap_err();
+    assert!(error.help().unwrap().contains("`public_key`"), "{error:?}");
 }
 
 #[tokio::test]

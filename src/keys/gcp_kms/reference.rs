@@ -15,10 +15,12 @@ impl Reference {
         let rest = text.strip_prefix("gcpkms://").ok_or("it does not begin with `gcpkms://`")?;
         let parts: Vec<&str> = rest.split('/').collect();
         // What stands in a URL path as it is; `domain.com:project` is an old form of a project.
-        let is_name = |it: &&str| {
-            !it.is_empty() && it.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_.:".contains(&c))
+        let is_name = |(place, name): (usize, &&str)| {
+            let more: &[u8] = if place == 1 { b"-_.:" } else { b"-_" };
+            name.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+                && name.bytes().all(|c| c.is_ascii_alphanumeric() || more.contains(&c))
         };
-        if !parts.iter().all(is_name) || parts.contains(&"..") {
+        if !parts.iter().enumerate().all(is_name) {
             return Err("a part of it is empty, or no name");
         }
         let (key, version) = match parts.as_slice() {
@@ -70,6 +72,9 @@ mod tests {
             format!("{key}/"),
             format!("{key}/versions"),
             format!("{key}/versions/1/x"),
+            format!("{key}/versions/1:destroy"),
+            format!("{key}.x"),
+            key.replace("/p/", "/./"),
             format!("{key}?alt=x"),
             key.replace("/p/", "/../"),
             key.replace("keyRings", "rings"),

@@ -13,7 +13,7 @@ fn public(seed: &str) -> PublicKey {
 }
 
 /// A signer whose key is in the variable of its name.
-fn entry(seed: &str, public_key: Option<PublicKey>) -> KeyringEntry {
+fn entry(seed: &str, public_key: Option<PublicKeySource>) -> KeyringEntry {
     let reference = KeyReference::parse(&format!("env://{seed}"), Path::new("")).unwrap();
     let source = KeySource::Key { reference, password: PasswordSource::Default, public_key };
     KeyringEntry { name: name(seed), source }
@@ -70,8 +70,8 @@ async fn a_declared_public_key_never_touches_the_key() {
     let empty = Arc::new(MemoryEnvironment::default().with_answer("pass"));
     let keyring = Keyring::new(
         [
-            entry("a", Some(public("a"))),
-            KeyringEntry { name: name("b"), source: KeySource::PublicKey(public("b")) },
+            entry("a", Some(public("a").into())),
+            KeyringEntry { name: name("b"), source: KeySource::PublicKey(public("b").into()) },
         ],
         Arc::<MemoryEnvironment>::clone(&empty),
     );
@@ -83,7 +83,7 @@ async fn a_declared_public_key_never_touches_the_key() {
 #[tokio::test]
 async fn another_key_than_declared_is_refused_with_both_fingerprints() {
     let environment = environment(&["a"]).with_variable("COSIGN_PASSWORD", "pass");
-    let keyring = keyring(vec![entry("a", Some(public("b")))], environment);
+    let keyring = keyring(vec![entry("a", Some(public("b").into()))], environment);
     let error = keyring.signer(&name("a")).await.unwrap_err();
     assert_eq!((error.code(), error.to_string()), ("key::mismatch", "cannot use env://a".into()));
     let cause = error.source.as_ref().unwrap().to_string();
@@ -93,8 +93,48 @@ async fn another_key_than_declared_is_refused_with_both_fingerprints() {
 }
 
 #[tokio::test]
+async fn a_public_key_elsewhere_is_asked_for_once_and_compared() {
+    let parse = |text: &str| KeyReference::parse(text, Path::new("")).unwrap();
+    let elsewhere = |name: &str| Some(PublicKeySource::Of(parse(&format!("env://{name}"))));
+    let environment = environment(&["a", "b"])
+        .with_variable("COSIGN_PASSWORD", "pass")
+        .with_variable("A_PUB", &public("a").to_pem());
+    let alone = KeySource::PublicKey(PublicKeySource::Of(parse("env://A_PUB")));
+    let keyring = keyring(
+        vec![
+            entry("a", elsewhere("A_PUB")),
+            entry("b", elsewhere("A_PUB")),
+            KeyringEntry { name: name("c"), source: alone },
+            // Its own key says it, and is opened for that.
+            KeyringEntry { name: name("d"), ..entry("b", elsewhere("b")) },
+        ],
+        environment,
+    );
+    for signer in ["a", "b", "c"] {
+        assert_eq!(keyring.public_key(&name(signer)).await.unwrap(), public("a"));
+    }
+    assert_eq!(keyring.opened(), 0, "the public half opens nothing");
+    assert_eq!(keyring.public_key(&name("d")).await.unwrap(), public("b"));
+    assert_eq!(keyring.opened(), 1);
+    assert!(keyring.signer(&name("a")).await.is_ok() && keyring.signer(&name("d")).await.is_ok());
+    let error = keyring.signer(&name("b")).await.unwrap_err();
+    assert_eq!(error.code(), "key::mismatch");
+    assert_eq!(keyring.opened(), 3);
+}
+
+#[tokio::test]
+async fn a_public_key_that_cannot_be_had_leaves_the_key_alone() {
+    let gone = KeyReference::parse("env://GONE", Path::new("")).unwrap();
+    let environment = environment(&["a"]).with_variable("COSIGN_PASSWORD", "pass");
+    let keyring = keyring(vec![entry("a", Some(PublicKeySource::Of(gone)))], environment);
+    assert_eq!(keyring.public_key(&name("a")).await.unwrap_err().code(), "key::not_found");
+    assert_eq!(keyring.signer(&name("a")).await.unwrap_err().code(), "key::not_found");
+    assert_eq!(keyring.opened(), 0);
+}
+
+#[tokio::test]
 async fn a_signer_that_cannot_sign_here_says_so() {
-    let source = KeySource::PublicKey(public("b"));
+    let source = KeySource::PublicKey(public("b").into());
     let keyring =
         keyring(vec![KeyringEntry { name: name("b"), source }], MemoryEnvironment::default());
     let error = keyring.signer(&name("b")).await.unwrap_err();
@@ -156,7 +196,7 @@ fn nothing_secret_is_shown() {
     let file = KeySource::Key {
         reference: KeyReference::File(PathBuf::from("a.key")),
         password: PasswordSource::Environment("P".into()),
-        public_key: Some(public("a")),
+        public_key: Some(public("a").into()),
     };
     let shown =
         format!("{:?}", keyring(vec![KeyringEntry { name: name("f"), source: file }], environment));

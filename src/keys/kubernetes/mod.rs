@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::crypto::PublicKey;
 use crate::keys::http::Failure;
 use crate::keys::kubernetes::cluster::Cluster;
-use crate::keys::local::LocalSigner;
+use crate::keys::local::{KIND_OF_KEYS, LocalSigner};
 use crate::keys::{
     KeyError, KeyErrorKind, KeyPair, KeyReference, OpenOptions, Provider, Signer, new_password,
 };
@@ -73,15 +73,21 @@ impl Provider for Kubernetes {
         Ok(Arc::new(signer))
     }
 
-    async fn public_key(
+    async fn published(
         &self,
         reference: &KeyReference,
         options: &OpenOptions,
-    ) -> Result<PublicKey, KeyError> {
+    ) -> Result<Option<PublicKey>, KeyError> {
         let operation = "read the public key of";
-        let text = read(operation, reference, options).await?.text(operation, PUBLIC_KEY)?;
-        PublicKey::from_pem(text.expose()).map_err(|error| {
-            KeyError::new(operation, reference, KeyErrorKind::Malformed).because(error)
+        let data = read(operation, reference, options).await?;
+        if data.0.get(PUBLIC_KEY).is_none() {
+            return Ok(None);
+        }
+        let text = data.text(operation, PUBLIC_KEY)?;
+        PublicKey::from_pem(text.expose()).map(Some).map_err(|error| {
+            KeyError::new(operation, reference, KeyErrorKind::Malformed)
+                .because(format!("{PUBLIC_KEY} in the secret: {error}"))
+                .advise(KIND_OF_KEYS)
         })
     }
 

@@ -89,6 +89,8 @@ fn work(
     }
 }
 
+const TAKEN: &str = "use a key of an elliptic curve P-256, P-384 or P-521, or of RSA 2048 to 4096, with its public half or its certificate beside it";
+
 /// A session that is logged in, and the key in it.
 struct Open {
     session: Session,
@@ -118,7 +120,9 @@ impl Open {
         let handle = private_key(&session, request)?;
         let public_key = public_key::of(&session, handle, &request.reference)
             .map_err(failed)?
-            .map_err(|why| KeyError::new("open", &key, KeyErrorKind::Unsupported).because(why))?;
+            .map_err(|why| {
+                KeyError::new("open", &key, KeyErrorKind::Unsupported).because(why).advise(TAKEN)
+            })?;
         let mechanism = match public_key.algorithm() {
             KeyAlgorithm::Rsa(_) => Mechanism::RsaPkcs,
             _ => Mechanism::Ecdsa,
@@ -208,7 +212,7 @@ fn private_key(session: &Session, request: &Request) -> Result<ObjectHandle, Key
                     other => {
                         return Err(KeyError::new("open", key, KeyErrorKind::Unsupported)
                             .because(format!("{other:?} is not taken"))
-                            .advise("use an elliptic curve P-256, P-384 or P-521, or RSA"));
+                            .advise(TAKEN));
                     }
                 }
             }

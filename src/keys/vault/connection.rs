@@ -117,6 +117,11 @@ impl Connection {
         Ok(answer.json()?)
     }
 
+    /// The path of the engine.
+    pub(super) fn engine(&self) -> String {
+        self.engine.join("/")
+    }
+
     /// What an error of the engine means, with what to do.
     pub(super) fn explain(
         &self,
@@ -126,7 +131,7 @@ impl Connection {
     ) -> KeyError {
         let said = failure.said.to_ascii_lowercase();
         let says = |words: &[&str]| words.iter().any(|it| said.contains(it));
-        let engine = self.engine.join("/");
+        let engine = self.engine();
         // 400 has many meanings: `builtin/logical/transit/path_sign_verify.go`.
         let (kind, advice) = if says(&["no handler for route", "unsupported path"]) {
             let advice =

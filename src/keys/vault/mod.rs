@@ -78,7 +78,17 @@ impl Provider for Vault {
     ) -> Result<PublicKey, KeyError> {
         let connection = Connection::open(reference, options).await?;
         let name = Self::key_name(reference.text());
-        let failed = |failure: Failure| failure.at("create", reference);
+        let failed = |failure: Failure| {
+            let is_refused = failure.kind == KeyErrorKind::Permission;
+            let error = connection.explain(failure, "create", reference);
+            match is_refused {
+                true => error.advise(format!(
+                    "give the token's policy `read` and `create` on {}/keys/{name}",
+                    connection.engine()
+                )),
+                false => error,
+            }
+        };
         // Vault answers a second creation as if it were the first.
         match connection.call(Method::GET, &["keys", name], None).await {
             Ok(_) => {
@@ -126,7 +136,8 @@ impl TransitKey {
         }
         if data.get("soft_deleted").and_then(Value::as_bool) == Some(true) {
             return Err(KeyError::new("open", reference, KeyErrorKind::Disabled)
-                .because("the key is deleted; it can still be restored"));
+                .because("the key is deleted; it can still be restored")
+                .advise("restore the key in Vault, or declare another"));
         }
         let version = data.get("latest_version").and_then(Value::as_u64);
         let version = version.ok_or_else(|| malformed("the answer has no `latest_version`"))?;

@@ -2,8 +2,8 @@
 
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 
-use crate::crypto::{Hash, PrivateKey, PublicKey};
-use crate::keys::KeySource;
+use crate::crypto::{Hash, PrivateKey};
+use crate::keys::{KeySource, PublicKeySource};
 use crate::model::{Annotations, Secret};
 use crate::payload::SimpleSigning;
 use crate::plan::Ability;
@@ -59,7 +59,7 @@ const ED25519: &str = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQ
 fn a_public_key_alone_verifies_and_asks_for_no_log() {
     let room = Room::new();
     let spec = World::new(&format!("{ROOM}{IMAGE}")).file("room.pub", &room.public()).spec();
-    assert_eq!(spec.keyring[0].source, KeySource::PublicKey(room.key.public_key().clone()));
+    assert_eq!(spec.keyring[0].source, KeySource::PublicKey(room.key.public_key().clone().into()));
     assert_eq!(spec.desired.signers.values().next().unwrap().ability, Ability::VerifyOnly);
     let log = World::new(&format!("{ROOM}transparency_log = true\n{IMAGE}"))
         .file("room.pub", &room.public());
@@ -177,10 +177,53 @@ fn the_declared_public_key_stands_beside_the_key() {
             .file("room.pub", &room.public())
             .spec();
     let KeySource::Key { public_key, .. } = &spec.keyring[0].source else { panic!("a key") };
-    assert_eq!(
-        public_key.as_ref().map(PublicKey::fingerprint),
-        Some(room.key.public_key().fingerprint())
-    );
+    assert_eq!(*public_key, Some(room.key.public_key().clone().into()));
+}
+
+#[test]
+fn a_public_key_may_be_wherever_a_reference_leads() {
+    let spec = |text: &str| format!("version = 1\n[signers.room]\n{text}{IMAGE}");
+    let source = |text: &str| World::new(&spec(text)).allow("PUB").spec().keyring[0].source.clone();
+    for (text, reference) in [
+        ("public_key = \"env://PUB\"\n", "env://PUB"),
+        #[cfg(feature = "all-providers")]
+        ("public_key = \"awskms:///alias/room\"\n", "awskms:///alias/room"),
+        #[cfg(feature = "all-providers")]
+        ("public_key = \"pkcs11:token=a;object=b\"\n", "pkcs11:token=a;object=b"),
+    ] {
+        let KeySource::PublicKey(PublicKeySource::Of(found)) = source(text) else {
+            panic!("{text}")
+        };
+        assert_eq!(found.to_string(), reference);
+        // Beside a key, which may then be elsewhere.
+        let text = format!("key = \"room.key\"\n{text}transparency_log = false\n");
+        let KeySource::Key { public_key, .. } = source(&text) else { panic!("{text}") };
+        assert_eq!(public_key, Some(PublicKeySource::Of(found)));
+    }
+    for (text, expected) in [
+        ("env://PUB", "env_not_allowed 3"),
+        ("https://h.example/room.pub", "key_reference 3"),
+        ("github://a/b", "key_reference 3"),
+    ] {
+        let world = World::new(&spec(&format!("public_key = \"{text}\"\n")));
+        assert_eq!(world.problems(), [expected], "{text}");
+    }
+    for text in [
+        "acme://room",
+        "awskms://evil.example/alias/a",
+        "pkcs11:token=a;object=b?module-path=/m.so",
+        "azurekms://127.0.0.1:9/k",
+    ] {
+        let world = World::new(&spec(&format!("public_key = \"{text}\"\n"))).untrusted();
+        assert_eq!(world.problems(), ["untrusted 3"], "{text}");
+    }
+}
+
+#[test]
+fn a_retired_signer_must_not_lead_to_the_key_of_another() {
+    let text = "version = 1\n[signers.room]\nkey = \"env://KEY\"\ntransparency_log = false\n[signers.old]\nkey = \"env://KEY\"\nretired = true\n";
+    let world = World::new(&format!("{text}{IMAGE}")).allow("KEY");
+    assert_eq!(world.problems(), ["same_key 5"]);
 }
 
 #[test]

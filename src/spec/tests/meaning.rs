@@ -89,7 +89,7 @@ fn signers_are_known_and_active() {
             &["duplicate 3"],
         ),
         (
-            "[[images]]\nreference = \"a:1\"\nsign_with = [\"old\"]\nrequires = [\"old\"]\n[signers.old]\nkey = \"cosign.key\"\nretired = true",
+            "[[images]]\nreference = \"a:1\"\nsign_with = [\"old\"]\nrequires = [\"old\"]\n[signers.old]\nkey = \"old.key\"\nretired = true",
             &["retired_signer 3", "retired_signer 4"],
         ),
         (
@@ -141,7 +141,7 @@ fn keys_that_exclude_each_other_are_told() {
             &["conflict 5"],
         ),
         (
-            "[signers.x]\nkey = \"cosign.key\"\ntransparency_log = false\ncertificate_chain = \"cosign.key\"\nretired = true\n[[images]]\nreference = \"a:1\"",
+            "[signers.x]\nkey = \"old.key\"\ntransparency_log = false\ncertificate_chain = \"cosign.key\"\nretired = true\n[[images]]\nreference = \"a:1\"",
             &["conflict 4", "certificate 4"],
         ),
     ]);

@@ -1,21 +1,21 @@
 //! What a signer signs with: a key, an identity, or nothing but a public key. Pure.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use url::Url;
 
-use crate::crypto::PublicKey;
-use crate::keys::{self, KeyError, KeyReference, KeySource, PasswordSource};
+use crate::keys::{self, KeyError, KeyReference, KeySource, PasswordSource, PublicKeySource};
 use crate::spec::access::Access;
 use crate::spec::code::Code;
 use crate::spec::problem::{Problem, Problems};
 use crate::spec::section::{Section, Text};
+use crate::spec::validate::pem;
 
 /// What the signer signs with, where that can be told.
 pub(super) fn source(
     name: &Text,
     section: &Section,
-    public_key: Option<PublicKey>,
+    public_key: Option<PublicKeySource>,
     access: &Access<'_>,
     problems: &mut Problems,
 ) -> Option<KeySource> {
@@ -37,7 +37,10 @@ pub(super) fn source(
     let file = |it: &Text, problems: &mut Problems| {
         if elsewhere { access.path(it, problems) } else { access.existing(it, problems) }
     };
-    let reference = section.text("key").and_then(|it| reference(it, file, access, problems));
+    let reference = section.text("key").and_then(|it| match scheme(it) {
+        None => file(it, problems).map(KeyReference::File),
+        Some(scheme) => reference(it, scheme, KEY, access, problems),
+    });
     // A public key that could not be read has been reported: without it, the source is another one.
     if section.has("public_key") && public_key.is_none() {
         return None;
@@ -71,19 +74,51 @@ fn password(section: &Section, access: &Access<'_>, problems: &mut Problems) -> 
     file.map_or(PasswordSource::Default, PasswordSource::File)
 }
 
-/// The key that `text` refers to, in cosign's grammar: what has no scheme is a file.
+/// The public key that is declared: in a file, or wherever a reference leads.
+pub(super) fn public_key(
+    section: &Section,
+    access: &Access<'_>,
+    problems: &mut Problems,
+) -> Option<PublicKeySource> {
+    let text = section.text("public_key")?;
+    match scheme(text) {
+        None => pem::public_key(text, access, problems).map(PublicKeySource::Known),
+        Some(scheme) => {
+            reference(text, scheme, PUBLIC_KEY, access, problems).map(PublicKeySource::Of)
+        }
+    }
+}
+
+/// What takes a reference in the spec, with a file and a variable that it could name.
+#[derive(Clone, Copy)]
+struct Taker {
+    key: &'static str,
+    file: &'static str,
+    variable: &'static str,
+}
+
+const KEY: Taker = Taker { key: "key", file: "cosign.key", variable: "COSIGN_PRIVATE_KEY" };
+const PUBLIC_KEY: Taker =
+    Taker { key: "public_key", file: "cosign.pub", variable: "COSIGN_PUBLIC_KEY" };
+
+/// The scheme of a reference in cosign's grammar, in lower case; what has none is a file.
+fn scheme(text: &Text) -> Option<String> {
+    match text.value().split_once("://") {
+        _ if text.value().starts_with("pkcs11:") => Some("pkcs11".to_owned()),
+        Some((scheme, _)) => Some(scheme.to_ascii_lowercase()),
+        None => None,
+    }
+}
+
+/// The key that `text` refers to.
 fn reference(
     text: &Text,
-    file: impl Fn(&Text, &mut Problems) -> Option<PathBuf>,
+    scheme: String,
+    taker: Taker,
     access: &Access<'_>,
     problems: &mut Problems,
 ) -> Option<KeyReference> {
-    let value = text.value();
-    let scheme = match value.split_once("://") {
-        Some((scheme, _)) => scheme.to_ascii_lowercase(),
-        None if value.starts_with("pkcs11:") => "pkcs11".to_owned(),
-        None => return file(text, problems).map(KeyReference::File),
-    };
+    let (value, Taker { key, file, variable }) = (text.value(), taker);
     let wrong = |message: &str, help: &str| {
         let problem = Problem::error(Code::KeyReference, &text.place, message);
         problem.label("no key").help(help)
@@ -92,24 +127,36 @@ fn reference(
         "env" => {
             let name = value.split_once("://").map(|(_, name)| name).unwrap_or_default();
             if name.is_empty() || name.contains(['=', '/']) {
-                return problems.refuse(wrong("`env://` needs the name of a variable", "write: key = \"env://NAME\""));
+                return problems.refuse(wrong(
+                    "`env://` needs the name of a variable",
+                    &format!("write: {key} = \"env://NAME\""),
+                ));
             }
             access.allowed(name, None, &text.place, problems)?;
             Some(KeyReference::Uri { scheme, text: format!("env://{name}") })
         }
-        "file" => problems.refuse(wrong("there are no `file://` keys", "write the path alone: key = \"cosign.key\"")),
+        "file" => problems.refuse(wrong(
+            "there are no `file://` keys",
+            &format!("write the path alone: {key} = \"{file}\""),
+        )),
         "http" | "https" => problems.refuse(wrong(
             "a key from the network is not taken: the network would decide whose key it is",
-            "save it to a file, and write: key = \"cosign.key\"",
+            &format!("save it to a file, and write: {key} = \"{file}\""),
         )),
         "github" => problems.refuse(wrong(
             "secrets of GitHub cannot be read back",
-            "pass the secret to the job as a variable, and write: key = \"env://COSIGN_PRIVATE_KEY\"",
+            &format!(
+                "pass the secret to the job as a variable, and write: {key} = \"env://{variable}\""
+            ),
         )),
         provider => {
             // Each would run what the spec names, read it, or show it who asks.
             let runs = match provider {
                 "awskms" if !value.starts_with("awskms:///") => Some("an endpoint"),
+                // A token for all vaults would go there in the clear.
+                "azurekms" if !value.contains(".vault.") && !value.contains(".managedhsm.") => {
+                    Some("an emulator")
+                }
                 "pkcs11" if value.contains("pin-source") => Some("`pin-source`"),
                 "pkcs11" if value.contains("module-path") => Some("`module-path`"),
                 other if keys::is_plugin(other) => Some("a plugin"),

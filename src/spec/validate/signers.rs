@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::crypto::{Certificate, Chain, Hash, KeyAlgorithm, PublicKey};
-use crate::keys::{KeySource, KeyringEntry};
+use crate::keys::{KeySource, KeyringEntry, PublicKeySource};
 use crate::model::SignerName;
 use crate::plan::{Ability, SignerProfile, TimestampAuthority};
 use crate::spec::access::Access;
@@ -34,7 +34,8 @@ pub(super) struct Signers {
 struct Known {
     place: Place,
     retired: bool,
-    public_key: Option<PublicKey>,
+    /// The declared public key; without one, that of its key.
+    public_key: Option<PublicKeySource>,
     hash: Hash,
 }
 
@@ -84,7 +85,7 @@ impl Signers {
         let known = Known {
             place: text.place.clone(),
             retired: draft.retired,
-            public_key: draft.public_key.clone(),
+            public_key: draft.identity(),
             hash: draft.hash,
         };
         self.known.insert(name.clone(), known);
@@ -174,7 +175,10 @@ impl Signers {
     /// The public key and the hash of a signer, where the spec declares the key.
     pub(super) fn verifier(&self, name: &SignerName) -> Option<(&PublicKey, Hash)> {
         let known = self.known.get(name)?;
-        known.public_key.as_ref().map(|key| (key, known.hash))
+        match known.public_key.as_ref()? {
+            PublicKeySource::Known(key) => Some((key, known.hash)),
+            PublicKeySource::Of(_) => None,
+        }
     }
 
     /// Warns of signers that are neither used nor retired.
@@ -210,12 +214,16 @@ struct Draft {
 impl Draft {
     fn read(name: &Text, section: &Section, access: &Access<'_>, problems: &mut Problems) -> Self {
         let retired = section.flag("retired") == Some(true);
-        let public_key =
-            section.text("public_key").and_then(|it| pem::public_key(it, access, problems));
+        let declared = signer_key::public_key(section, access, problems);
+        let public_key = match &declared {
+            Some(PublicKeySource::Known(key)) => Some(key.clone()),
+            // Only the run asks for it.
+            Some(PublicKeySource::Of(_)) | None => None,
+        };
         let identity = identity::read(section, problems).map(Arc::new);
         let source = match &identity {
             Some(identity) => Some(KeySource::Keyless(Arc::clone(identity))),
-            None => signer_key::source(name, section, public_key.clone(), access, problems),
+            None => signer_key::source(name, section, declared, access, problems),
         };
         let timestamp_authorities = evidence::authorities(section, access, problems);
         let hash = hash(section, public_key.as_ref(), problems);
@@ -249,6 +257,20 @@ impl Draft {
             renew_before,
             transparency_log,
             timestamp_authorities,
+        }
+    }
+
+    /// Whose signatures these are, as far as the spec says.
+    fn identity(&self) -> Option<PublicKeySource> {
+        match &self.source {
+            Some(KeySource::PublicKey(it) | KeySource::Key { public_key: Some(it), .. }) => {
+                Some(it.clone())
+            }
+            Some(KeySource::Key { reference, public_key: None, .. }) => {
+                Some(PublicKeySource::Of(reference.clone()))
+            }
+            Some(KeySource::Keyless(_)) => None,
+            None => self.public_key.clone().map(PublicKeySource::Known),
         }
     }
 }

@@ -31,13 +31,15 @@ fn answer(status: &str, headers: &str, body: &str) -> String {
     )
 }
 
-/// Loopback needs no proxy, so nobody asks this one.
+/// Whatever asks through this proxy hears nothing.
 #[derive(Debug)]
 struct ADeadProxy;
 
 impl Environment for ADeadProxy {
     fn variable(&self, name: &str) -> Option<Secret<String>> {
-        (name == "http_proxy").then(|| Secret::new("http://127.0.0.1:1".to_owned()))
+        ["http_proxy", "https_proxy"]
+            .contains(&name)
+            .then(|| Secret::new("http://127.0.0.1:1".to_owned()))
     }
 
     fn prompt_password(&self, _: &str) -> Option<Secret<String>> {
@@ -136,6 +138,22 @@ async fn an_endless_answer_and_one_of_somebody_else_are_told() {
     let failure = send(&url, PATIENT).await.unwrap().json().unwrap_err();
     assert!(failure.said.contains("something else than the service"), "{failure:?}");
     asked.join().unwrap();
+}
+
+#[test]
+fn what_is_near_is_never_asked_for_through_a_proxy() {
+    for (url, expected) in [
+        ("http://169.254.169.254/metadata/identity", false),
+        ("http://metadata.google.internal/", false),
+        ("http://localhost:1/", false),
+        ("https://127.0.0.1/", false),
+        ("https://[::1]/", false),
+        ("https://vault.example/", true),
+        ("http://10.0.0.1/", true),
+    ] {
+        let found = proxy(&url.parse().unwrap(), &ADeadProxy).unwrap();
+        assert_eq!(found.is_some(), expected, "{url}");
+    }
 }
 
 #[test]

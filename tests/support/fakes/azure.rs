@@ -84,11 +84,19 @@ impl Azure {
             return error(400, "BadParameter", "api-version must be specified");
         }
         let parts: Vec<_> = asked.path().trim_matches('/').split('/').collect();
-        let keys = self.keys.lock().unwrap();
         let name = parts[1];
+        if (asked.method.as_str(), parts.get(2)) == ("POST", Some(&"create")) {
+            let body = asked.json();
+            if body["crv"] != "P-256" || body["kty"] != "EC" {
+                return error(400, "BadParameter", "Property has invalid value");
+            }
+            // A key that is there gets one more version.
+            self.create(name, "ecdsa-p256", "EC");
+        }
+        let keys = self.keys.lock().unwrap();
         let versions = keys.get(name).into_iter().flatten();
         let found = match parts.get(2) {
-            None | Some(&"") => versions.last(),
+            None | Some(&("" | "create")) => versions.last(),
             Some(version) => versions.into_iter().find(|it| it.version == *version),
         };
         let Some(found) = found else {

@@ -2,7 +2,7 @@
 //!
 //! Source: the reference of the REST APIs, `cloudkms.googleapis.com/v1`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use base64::Engine;
@@ -21,6 +21,8 @@ pub struct Gcp {
     pub refresh_token: String,
     pub subject_token: String,
     versions: Mutex<BTreeMap<String, Vec<Version>>>,
+    /// The keys whose first version is not there yet, until somebody looks.
+    generating: Mutex<BTreeSet<String>>,
 }
 
 struct Version {
@@ -39,6 +41,7 @@ impl Gcp {
             refresh_token: random(),
             subject_token: random(),
             versions: Mutex::default(),
+            generating: Mutex::default(),
         })
     }
 
@@ -68,12 +71,36 @@ impl Gcp {
             );
         }
         let missing = || error(404, "NOT_FOUND", &format!("{} not found.", asked.path()));
+        let ring = format!("/v1/{}", RING.trim_end_matches("/cryptoKeys"));
+        if asked.path() == ring {
+            return (200, json!({ "name": ring.trim_start_matches("/v1/") }));
+        }
+        if asked.path() == format!("/v1/{RING}") {
+            let query = asked.target.split_once('?').unwrap().1;
+            let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+            let name = pairs.find(|(name, _)| name == "cryptoKeyId").unwrap().1;
+            return self.make(&name, &asked.json());
+        }
         let prefix = format!("/v1/{RING}/");
         let Some(path) = asked.path().strip_prefix(&prefix) else { return missing() };
         let (path, verb) = path.split_once(':').unwrap_or((path, ""));
         let parts: Vec<_> = path.split('/').collect();
         let all = self.versions.lock().unwrap();
         let Some(versions) = all.get(parts[0]) else { return missing() };
+        if parts.len() == 3 && verb.is_empty() {
+            let number: usize = parts[2].parse().unwrap();
+            let Some(version) = versions.get(number - 1) else { return missing() };
+            // It is generated while somebody waits.
+            let mut generating = self.generating.lock().unwrap();
+            let state = match generating.remove(parts[0]) {
+                true => "PENDING_GENERATION",
+                false => version.state,
+            };
+            return (
+                200,
+                json!({ "name": asked.path().trim_start_matches("/v1/"), "state": state }),
+            );
+        }
         if parts.len() == 2 {
             let list = versions.iter().enumerate().map(|(index, it)| {
                 json!({ "name": format!("{RING}/{}/cryptoKeyVersions/{}", parts[0], index + 1), "state": it.state, "algorithm": it.algorithm })
@@ -100,6 +127,25 @@ impl Gcp {
             (None, "asymmetricSign") => sign(version, &name, &asked.json()),
             _ => missing(),
         }
+    }
+
+    fn make(&self, name: &str, body: &Value) -> (u16, Value) {
+        if self.versions.lock().unwrap().contains_key(name) {
+            return error(
+                409,
+                "ALREADY_EXISTS",
+                &format!("CryptoKey {RING}/{name} already exists."),
+            );
+        }
+        let algorithm = &body["versionTemplate"]["algorithm"];
+        // By name or by number, as in all of Google's APIs.
+        let is_signing = body["purpose"] == "ASYMMETRIC_SIGN" || body["purpose"] == 5;
+        if !is_signing || (algorithm != "EC_SIGN_P256_SHA256" && *algorithm != 12) {
+            return error(400, "INVALID_ARGUMENT", "The algorithm does not fit the purpose");
+        }
+        self.create(name, "ecdsa-p256", "EC_SIGN_P256_SHA256");
+        self.generating.lock().unwrap().insert(name.to_owned());
+        (200, json!({ "name": format!("{RING}/{name}"), "purpose": "ASYMMETRIC_SIGN" }))
     }
 
     fn grant(&self, asked: &Asked) -> (u16, Value) {

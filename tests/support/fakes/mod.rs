@@ -4,6 +4,8 @@
 
 pub mod azure;
 pub mod gcp;
+#[cfg(feature = "github")]
+pub mod github;
 pub mod gitlab;
 pub mod identity;
 pub mod key;

@@ -65,7 +65,16 @@ pub struct Service<S> {
 #[derive(Default)]
 struct Shared {
     asked: Mutex<Vec<Asked>>,
-    faults: Mutex<VecDeque<(u16, Value)>>,
+    faults: Mutex<VecDeque<Fault>>,
+}
+
+struct Fault {
+    /// What the path has in it, for the fault to be shown.
+    path: &'static str,
+    status: u16,
+    body: Value,
+    /// The seconds of `Retry-After`.
+    again: Option<u32>,
 }
 
 impl<S: Answers> Service<S> {
@@ -115,7 +124,19 @@ impl<S: Answers> Service<S> {
 
     /// Shows this before it answers again; with 429 and 503 it asks to come back at once.
     pub fn fail_next(&self, status: u16, body: Value) {
-        self.shared.faults.lock().unwrap().push_back((status, body));
+        self.fail_next_on("", status, body);
+    }
+
+    /// The same for the next request whose path has `path` in it.
+    pub fn fail_next_on(&self, path: &'static str, status: u16, body: Value) {
+        let again = matches!(status, 429 | 503).then_some(0);
+        self.shared.faults.lock().unwrap().push_back(Fault { path, status, body, again });
+    }
+
+    /// The next request of that kind is one too many, and is to come back in an hour.
+    pub fn limit_next_on(&self, path: &'static str, body: Value) {
+        let fault = Fault { path, status: 429, body, again: Some(3600) };
+        self.shared.faults.lock().unwrap().push_back(fault);
     }
 }
 
@@ -129,8 +150,18 @@ async fn serve<S: Answers>(
     let target = uri.path_and_query().map_or("", |it| it.as_str()).to_owned();
     let asked = Asked { method, target, headers, body: body.to_vec() };
     shared.asked.lock().unwrap().push(asked.clone());
-    let fault = shared.faults.lock().unwrap().pop_front();
-    let (status, body) = fault.unwrap_or_else(|| state.answer(&asked));
+    let fault = {
+        let mut faults = shared.faults.lock().unwrap();
+        let is_next = faults.front().is_some_and(|it| asked.path().contains(it.path));
+        is_next.then(|| faults.pop_front()).flatten()
+    };
+    let (status, body, again) = match fault {
+        Some(fault) => (fault.status, fault.body, fault.again),
+        None => {
+            let (status, body) = state.answer(&asked);
+            (status, body, None)
+        }
+    };
     let content = match body {
         Value::Null => String::new(),
         Value::String(text) => text,
@@ -139,8 +170,8 @@ async fn serve<S: Answers>(
     let mut response = Response::builder()
         .status(StatusCode::from_u16(status).unwrap())
         .header("content-type", "application/json");
-    if matches!(status, 429 | 503) {
-        response = response.header("retry-after", "0");
+    if let Some(seconds) = again {
+        response = response.header("retry-after", seconds);
     }
     response.body(Body::from(content)).unwrap()
 }

@@ -25,6 +25,7 @@ struct Key {
     kind: String,
     versions: Vec<RealKey>,
     min_encryption_version: u64,
+    soft_deleted: bool,
 }
 
 impl Vault {
@@ -37,7 +38,8 @@ impl Vault {
     /// Makes a key.
     pub fn create(&self, name: &str, kind: &str) {
         let versions = RealKey::generate(kind).into_iter().collect();
-        let key = Key { kind: kind.to_owned(), versions, min_encryption_version: 0 };
+        let kind = kind.to_owned();
+        let key = Key { kind, versions, min_encryption_version: 0, soft_deleted: false };
         self.keys.lock().unwrap().entry(name.to_owned()).or_insert(key);
     }
 
@@ -53,6 +55,11 @@ impl Vault {
         let mut keys = self.keys.lock().unwrap();
         let key = keys.get_mut(name).unwrap();
         key.min_encryption_version = key.versions.len() as u64;
+    }
+
+    /// Deletes it so that it can be restored.
+    pub fn soft_delete(&self, name: &str) {
+        self.keys.lock().unwrap().get_mut(name).unwrap().soft_deleted = true;
     }
 
     /// The public key of a version, from 1.
@@ -79,6 +86,7 @@ impl Vault {
             "name": name, "type": key.kind, "keys": versions,
             "latest_version": key.versions.len().max(1), "min_decryption_version": 1,
             "min_encryption_version": key.min_encryption_version, "derived": false,
+            "soft_deleted": key.soft_deleted,
             "supports_signing": !key.versions.is_empty(), "deletion_allowed": false,
         });
         (200, json!({ "request_id": random(), "data": data, "lease_id": "", "renewable": false }))
