@@ -6,12 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use crate::apply::Applier;
 use crate::apply::prepare::prepare;
 use crate::apply::remove::{TagsByDigest, delete};
 use crate::apply::step::{Step, StepId, first_failure, hold_removals};
+use crate::apply::upload::EmptyConfigs;
 use crate::model::{Digest, Locator, Tag};
 use crate::observe::{ReadCarrier, failure_of, look, read_carrier, read_referrers, reads};
 use crate::payload::{Carrier, CarrierBytes, Format};
@@ -31,6 +30,7 @@ pub(super) struct Converge {
     pub(super) applier: Applier,
     pub(super) signers: Arc<Signers>,
     pub(super) tags: TagsByDigest,
+    pub(super) empty_configs: EmptyConfigs,
 }
 
 /// The carrier as it was just read.
@@ -103,6 +103,7 @@ impl Converge {
     ) -> Result<(), Failure> {
         let mut uploaded = BTreeSet::new();
         let mut expected = planned;
+        let mut lost = lost_race(target);
         let mut current = self.first_read(target, expected.as_ref(), steps, &mut uploaded).await?;
         for attempt in 0..ATTEMPTS {
             if current.digest != expected {
@@ -110,14 +111,15 @@ impl Converge {
             }
             match self.write(target, &current, steps, &mut uploaded).await? {
                 Written::Done => return Ok(()),
-                Written::Lost => {
+                Written::Lost(reason) => {
+                    lost = reason;
                     give_way(attempt).await;
                     expected = current.digest.take();
                     current = self.read(target).await?;
                 }
             }
         }
-        Err(lost_race(target))
+        Err(lost)
     }
 
     /// Makes every signature that needs no look at the carrier.
@@ -157,17 +159,6 @@ impl Converge {
         let (current, uploads) = futures::future::join(self.read(target), uploads).await;
         uploaded.extend(uploads?);
         current
-    }
-
-    pub(super) async fn upload(
-        &self,
-        target: &Target,
-        digest: &Digest,
-        content: &Arc<[u8]>,
-    ) -> Result<Digest, Failure> {
-        let content = Bytes::copy_from_slice(content);
-        let written = self.applier.store.put_blob(&target.signatures, content).await;
-        written.map(|_| digest.clone()).map_err(|error| failure_of(&error))
     }
 
     async fn read(&self, target: &Target) -> Result<Current, Failure> {
@@ -267,7 +258,13 @@ impl Converge {
         );
         match put.await {
             Ok(_) => {}
-            Err(error) if error.kind == StoreErrorKind::Precondition => return Ok(Written::Lost),
+            Err(error) if error.kind == StoreErrorKind::Precondition => {
+                return Ok(Written::Lost(lost_race(target)));
+            }
+            // Somebody else uploads one of the blobs: a registry on plain files does not know it for a moment.
+            Err(error) if error.kind == StoreErrorKind::BlobUnknown => {
+                return Ok(Written::Lost(failure_of(&error)));
+            }
             Err(error) => return Err(failure_of(&error)),
         }
         let back = self.applier.store.manifest(&target.signatures, &locator).await;
@@ -276,8 +273,8 @@ impl Converge {
                 finish(steps);
                 Ok(Written::Done)
             }
-            Ok(_) => Ok(Written::Lost),
-            Err(error) if error.kind.is_absent() => Ok(Written::Lost),
+            Ok(_) => Ok(Written::Lost(lost_race(target))),
+            Err(error) if error.kind.is_absent() => Ok(Written::Lost(lost_race(target))),
             Err(error) => Err(failure_of(&error)),
         }
     }
@@ -332,8 +329,8 @@ pub(super) fn lost_race(target: &Target) -> Failure {
 
 enum Written {
     Done,
-    /// Somebody else wrote at the same time.
-    Lost,
+    /// Somebody else wrote at the same time: what to say if that does not end.
+    Lost(Failure),
 }
 
 /// The payloads of what is still to be written, by digest: equal ones once.

@@ -5,10 +5,12 @@
 
 mod bundles;
 mod converge;
+mod listing;
 mod prepare;
 mod remove;
 mod single;
 mod step;
+mod upload;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,6 +24,7 @@ pub use single::{Made, Removed, delete_tag};
 
 use crate::apply::converge::Converge;
 use crate::apply::remove::TagsByDigest;
+use crate::apply::upload::EmptyConfigs;
 use crate::event::{Event, Listener};
 use crate::keys::Keyring;
 use crate::model::{Clock, Digest, Repository};
@@ -86,6 +89,7 @@ impl Applier {
             applier: self.clone(),
             signers: Arc::clone(signers),
             tags: TagsByDigest::default(),
+            empty_configs: EmptyConfigs::default(),
         });
         let mut order: Vec<(usize, usize, TargetPlan)> = plan
             .targets

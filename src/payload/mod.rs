@@ -19,7 +19,9 @@ pub use carrier::{
     Addition, Carrier, CarrierBytes, CarrierError, CarrierLayer, LayerId, annotation,
 };
 pub use dsse::{Envelope, EnvelopeSignature, pre_authentication_encoding};
-pub use referrer::{EMPTY_CONFIG, ReferrerKind, bundle_referrer, listing_of, referrer_kind};
+pub use referrer::{
+    EMPTY_CONFIG, ReferrerKind, bundle_layer, bundle_referrer, listing_of, referrer_kind,
+};
 pub use simple_signing::{Claim, ClaimError, SimpleSigning};
 pub use statement::{SIGN_PREDICATE, SignStatement, Statement};
 
