@@ -15,6 +15,7 @@ mod program;
 mod support;
 
 mod attachments;
+mod bundle_certificates;
 mod bundles;
 mod certificates;
 mod content;

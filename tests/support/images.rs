@@ -303,6 +303,13 @@ impl Publisher {
         }
     }
 
+    /// A blob.
+    pub async fn blob(&self, repository: &str, digest: &str) -> Vec<u8> {
+        let path = format!("{repository}/blobs/{digest}");
+        let request = self.request(Method::GET, repository, &path).await;
+        expect(request, StatusCode::OK).await.bytes().await.unwrap().to_vec()
+    }
+
     /// The entries of the list of referrers of `subject`: of the registry where it keeps one, else of the tag.
     pub async fn referrers(&self, repository: &str, subject: &str) -> Vec<Value> {
         let path = format!("{repository}/referrers/{subject}");
