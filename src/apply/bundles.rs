@@ -8,14 +8,14 @@ use bytes::Bytes;
 
 use crate::apply::converge::Converge;
 use crate::apply::listing::IndexEdit;
-use crate::apply::prepare::sign;
+use crate::apply::prepare::{does_not_verify, sign};
 use crate::apply::step::{Step, StepId};
 use crate::apply::upload::put_referrer;
 use crate::crypto::SignatureBytes;
 use crate::model::{Descriptor, Digest, Locator, media_type};
 use crate::observe::{failure_of, look, read_bundle, read_carrier, read_referrers, reads};
 use crate::payload::{Format, NewBundle, bundle_referrer, listing_of, statement_signed_bytes};
-use crate::plan::{Change, Failure, IndexFault, Target};
+use crate::plan::{Change, Failure, IndexFault, SignerKey, Target, WantOrigin};
 use crate::report::Done;
 use crate::store::{Listed, Listing, Referrers, StoreError, StoreErrorKind};
 
@@ -63,6 +63,18 @@ impl Converge {
             || Failure::error("run::defect", "a bundle without a signer was to be written");
         let want = change.want().ok_or_else(defect)?;
         let state = self.signers.get(&want.signer).ok_or_else(defect)?;
+        if let WantOrigin::Attach(attachment) = &want.origin
+            && let Some(bundle) = &attachment.bundle
+        {
+            let is_good = state.public_key().is_some_and(|key| {
+                let signed = attachment.signed_bytes();
+                key.verifies(&signed, &attachment.signature, state.profile.hash)
+            });
+            if !is_good && !matches!(state.key, SignerKey::Unchecked) {
+                return Err(does_not_verify(&want.signer));
+            }
+            return Ok(self.referrer(Arc::clone(bundle), subject));
+        }
         let key = state.public_key().ok_or_else(defect)?;
         let (statement, signature) = match change {
             // The certificate goes to the signature that is there, over the statement as it is spelt.
@@ -82,19 +94,19 @@ impl Converge {
         };
         let signed = statement_signed_bytes(&statement);
         if !key.verifies(&signed, &signature, state.profile.hash) {
-            return Err(Failure::error(
-                "signature::does_not_verify",
-                format!("what {} gave does not verify under its public key", want.signer),
-            )
-            .help("nothing was uploaded; check that `key` and `public_key` belong together"));
+            return Err(does_not_verify(&want.signer));
         }
         let certificate = state.profile.certificate.as_ref();
         let bundle =
             NewBundle { key, certificate, statement: &statement, signature: &signature }.to_bytes();
+        Ok(self.referrer(bundle.into(), subject))
+    }
+
+    fn referrer(&self, bundle: Arc<[u8]>, subject: &Descriptor) -> PreparedReferrer {
         let manifest = bundle_referrer(&bundle, subject, self.applier.clock.now());
         let bytes = Bytes::from(manifest.to_bytes());
         let entry = listing_of(&Descriptor::of(media_type::OCI_MANIFEST, &bytes), &manifest);
-        Ok(PreparedReferrer { entry, manifest: bytes, bundle: bundle.into() })
+        PreparedReferrer { entry, manifest: bytes, bundle }
     }
 
     /// Writes the new bundles, if they are still needed; tells what is listed then.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::crypto::{Certificate, Chain, SignatureBytes};
 use crate::keys::Keyring;
-use crate::model::{Annotations, Descriptor, Digest, media_type};
+use crate::model::{Annotations, Descriptor, Digest, SignerName, media_type};
 use crate::observe::key_failure;
 use crate::payload::{Addition, annotation};
 use crate::plan::{Change, Failure, SignerKey, SignerState, Signers, Want, WantOrigin};
@@ -74,11 +74,7 @@ pub(super) async fn prepare(
             .public_key()
             .is_some_and(|key| key.verifies(payload, &signature, state.profile.hash));
         if !good {
-            return Err(Failure::error(
-                "signature::does_not_verify",
-                format!("what {} gave does not verify under its public key", want.signer),
-            )
-            .help("nothing was uploaded; check that `key` and `public_key` belong together"));
+            return Err(does_not_verify(&want.signer));
         }
     }
     annotations.insert(annotation::SIGNATURE.to_owned(), signature.to_base64());
@@ -92,6 +88,14 @@ pub(super) async fn prepare(
         _ => Descriptor::of(media_type::SIMPLE_SIGNING, &payload),
     };
     Ok(Prepared { addition: Addition { payload: descriptor, annotations }, payload })
+}
+
+pub(super) fn does_not_verify(signer: &SignerName) -> Failure {
+    Failure::error(
+        "signature::does_not_verify",
+        format!("what {signer} gave does not verify under its public key"),
+    )
+    .help("nothing was uploaded; check that `key` and `public_key` belong together")
 }
 
 pub(super) async fn sign(

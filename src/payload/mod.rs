@@ -3,6 +3,7 @@
 mod bundle;
 mod carrier;
 mod dsse;
+mod made_bundle;
 mod proto_json;
 mod referrer;
 mod simple_signing;
@@ -18,7 +19,8 @@ pub use bundle::{
 pub use carrier::{
     Addition, Carrier, CarrierBytes, CarrierError, CarrierLayer, LayerId, annotation,
 };
-pub use dsse::{Envelope, EnvelopeSignature, pre_authentication_encoding};
+pub use dsse::{Envelope, EnvelopeSignature, pre_authentication_encoding, statement_in};
+pub use made_bundle::MadeBundle;
 pub use referrer::{
     EMPTY_CONFIG, ReferrerKind, bundle_layer, bundle_referrer, listing_of, referrer_kind,
 };

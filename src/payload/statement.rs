@@ -107,6 +107,12 @@ impl Statement {
         self.subject.iter().any(|it| it.digests().contains(digest))
     }
 
+    /// What it says about its first subject of which a digest is known; none where it is no signature.
+    pub fn first_claim(&self) -> Option<Claim> {
+        let digest = self.subject.iter().find_map(|it| it.digests().into_iter().next())?;
+        self.claim(&digest)
+    }
+
     /// What it says about `digest`, or about its first subject where it does not name that; none where
     /// it is no signature, or names no digest that is known.
     pub fn claim(&self, digest: &Digest) -> Option<Claim> {

@@ -189,7 +189,8 @@ impl Matching<'_> {
         match &want.origin {
             WantOrigin::Attach(attachment) => {
                 let good = state.public_key().is_some_and(|key| {
-                    key.verifies(&attachment.payload, &attachment.signature, state.profile.hash)
+                    let signed = attachment.signed_bytes();
+                    key.verifies(&signed, &attachment.signature, state.profile.hash)
                 });
                 if good || matches!(state.key, SignerKey::Unchecked) {
                     return Change::Attach { want: want.clone(), to: None };

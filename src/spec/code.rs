@@ -32,6 +32,7 @@ macro_rules! codes {
 }
 
 codes! {
+    Bundle, "spec::bundle", "The bundle of an attachment is no signature on an image, or none that cosign takes.";
     Certificate, "spec::certificate", "A file that should hold a certificate does not.";
     CertificateMismatch, "spec::certificate_mismatch", "A certificate is for another key than the signer's.";
     Chain, "spec::chain", "A certificate chain does not lead from the certificate to its last certificate.";

@@ -11,12 +11,6 @@ fn refuse(what: &str, place: &Place, help: &str, problems: &mut Problems) {
     problems.add(problem.label("not yet").help(help));
 }
 
-/// `bundle` of an attachment.
-pub(super) fn bundle_attachment(attachment: &Section, problems: &mut Problems) {
-    let help = "attach a simple-signing signature with `payload` and `signature`";
-    refuse("attach bundles", attachment.key_place("bundle"), help, problems);
-}
-
 /// `keyless` of a signer.
 pub(super) fn keyless(signer: &Section, problems: &mut Problems) {
     refuse("sign with an identity", signer.key_place("keyless"), "use a `key`", problems);

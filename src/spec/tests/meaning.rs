@@ -215,7 +215,7 @@ fn what_comes_later_is_refused_with_a_code() {
         ),
         (
             "[[images]]\nreference = \"a:1\"\n[[images.attachments]]\nsigner = \"release\"\nbundle = \"cosign.key\"\npayload = \"x\"",
-            &["not_yet 5", "conflict 6"],
+            &["bundle 5", "conflict 6"],
         ),
     ]);
 }
