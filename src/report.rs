@@ -53,6 +53,8 @@ pub enum Done {
     Nothing,
     /// It was removed, and is gone.
     Removed,
+    /// It is not listed any more, so that nobody finds it; the registry refuses deletes and keeps its bytes.
+    Unlisted,
     /// It was written, and was there when it was read back.
     Written,
 }
@@ -64,6 +66,9 @@ impl Done {
             Self::AlreadyDone => "already done",
             Self::Nothing => "nothing to do",
             Self::Removed => "removed",
+            Self::Unlisted => {
+                "taken from the list; the registry refuses deletes and keeps its bytes"
+            }
             Self::Written => "written",
         }
     }
@@ -131,7 +136,7 @@ impl Report {
                 match (&outcome.result, outcome.change.action()) {
                     (Ok(Done::Written), Action::Repair) => {}
                     (Ok(Done::Written), _) => totals.written += 1,
-                    (Ok(Done::Removed), _) => totals.removed += 1,
+                    (Ok(Done::Removed | Done::Unlisted), _) => totals.removed += 1,
                     (Ok(_), Action::Keep) => totals.kept += 1,
                     _ => {}
                 }

@@ -1,6 +1,7 @@
-//! The laws on a real registry: a few of the worlds of `tests/laws`, carried to docker-registry.
+//! The laws on real registries: a few of the worlds of `tests/laws`, carried to docker-registry and to one that
+//! lists referrers itself.
 //!
-//! It has no conditional writes, forgets nothing that was uploaded, and deletes by digest only.
+//! They have no conditional writes, forget nothing that was uploaded, and delete by digest only.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -23,9 +24,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use countersign::apply::{Applier, Stop};
 use countersign::event::Listener;
-use countersign::model::{
-    Descriptor, Digest, Index, Locator, Manifest, Repository, Tag, media_type,
-};
+use countersign::model::{Descriptor, Digest, Locator, Manifest, Repository, Tag, media_type};
 use countersign::observe::Observer;
 use countersign::payload::{Addition, Bundle, Carrier, Format, annotation};
 use countersign::plan::{Failure, Plan, Prune};
@@ -37,7 +36,7 @@ use countersign::store::{
 };
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use support::docker_registry::DockerRegistry;
+use support::registries::{Kind, Registry};
 use support::tools::{self, Tool};
 use tokio::sync::RwLock;
 use world::{Scenario, World, addition, block_on, digests, is_converged, repository, scenarios};
@@ -247,7 +246,7 @@ struct Real {
 
 impl Real {
     /// Carries the world of `scenario` to a place of its own in `registry`.
-    async fn new(registry: &DockerRegistry, scenario: &Scenario) -> Self {
+    async fn new(registry: &Registry, scenario: &Scenario) -> Self {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let prefix = registry.reference(&format!("world-{number}"));
@@ -300,6 +299,14 @@ impl Real {
         applier.apply(plan, &signers, &listener).await
     }
 
+    /// Every image of the world, and every index.
+    fn images(&self) -> BTreeSet<Digest> {
+        let repositories = self.world.store.contents().repositories;
+        let manifests =
+            repositories.iter().filter(|(place, _)| **place != world::shared_signatures());
+        manifests.flat_map(|(_, contents)| contents.manifests.keys().cloned()).collect()
+    }
+
     /// Place, payload and signature text of every layer of every carrier, in order.
     async fn layers(&self) -> Vec<(String, Digest, String)> {
         let store = Elsewhere::new(&self.prefix, Disturbance::Nothing);
@@ -312,11 +319,10 @@ impl Real {
                 Err(error) if error.kind.is_absent() => continue,
                 Err(error) => panic!("{error}"),
             };
-            for tag in tags.iter().filter(|it| it.is_of_digest()) {
-                if !tag.as_str().ends_with(".sig") {
-                    found.extend(bundles(&store, &place, tag).await);
-                    continue;
-                }
+            for image in self.images() {
+                found.extend(bundles(&store, &place, &image).await);
+            }
+            for tag in tags.iter().filter(|it| it.as_str().ends_with(".sig")) {
                 let carrier = match store.manifest(&place, &tag.clone().into()).await {
                     Ok(fetched) => Carrier::parse(&fetched.bytes).unwrap(),
                     // A deleted manifest leaves its tag in the list.
@@ -334,19 +340,18 @@ impl Real {
     }
 }
 
-/// The bundles that the index behind `tag` lists.
+/// The bundles that are listed about `subject`.
 async fn bundles(
     store: &Elsewhere,
     place: &Repository,
-    tag: &Tag,
+    subject: &Digest,
 ) -> Vec<(String, Digest, String)> {
     let mut found = Vec::new();
-    let index = store.manifest(place, &tag.clone().into()).await.unwrap();
-    for entry in Index::parse(&index.bytes).unwrap().manifests {
+    for entry in store.referrers(place, subject).await.unwrap().entries {
         let manifest = store.manifest(place, &entry.digest.into()).await.unwrap();
         let manifest = Manifest::parse(&manifest.bytes).unwrap();
         let bundle = store.blob(place, &manifest.layers[0]).await.unwrap();
-        let at = world::bundles_of(place, &manifest.subject.unwrap().digest);
+        let at = world::bundles_of(place, subject);
         found.push(match Bundle::parse(&bundle) {
             Ok(bundle) => {
                 let text = bundle.signature().unwrap().to_base64();
@@ -368,29 +373,40 @@ fn assert_good(report: &Report) {
     assert_eq!(report.failures().collect::<Vec<_>>(), Vec::<&Failure>::new());
 }
 
-/// Tries a law on a few random worlds.
-fn law<S: Strategy>(strategy: S, holds: impl AsyncFn(&DockerRegistry, S::Value)) {
+/// Worlds whose referrers are listed as a registry of `kind` lists them.
+fn worlds(kind: Kind) -> impl Strategy<Value = Scenario> {
+    let referrers = match kind {
+        Kind::Api => ReferrersPolicy::Api,
+        Kind::Tag => ReferrersPolicy::Tag,
+    };
+    scenarios().prop_map(move |scenario| Scenario { referrers, ..scenario })
+}
+
+/// Tries a law on a few random worlds, on both kinds of registry.
+fn law<S: Strategy>(strategy: impl Fn(Kind) -> S, holds: impl AsyncFn(&Registry, S::Value)) {
     if !tools::have(&[Tool::DockerRegistry]) {
         return;
     }
-    let registry = DockerRegistry::start();
-    let config = ProptestConfig {
-        cases: 6,
-        failure_persistence: None,
-        max_shrink_iters: 30,
-        ..ProptestConfig::default()
-    };
-    let tried = TestRunner::new(config).run(&strategy, |value| {
-        block_on(holds(&registry, value));
-        Ok(())
-    });
-    tried.unwrap();
+    for kind in Kind::BOTH {
+        let registry = Registry::start(kind);
+        let config = ProptestConfig {
+            cases: 6,
+            failure_persistence: None,
+            max_shrink_iters: 30,
+            ..ProptestConfig::default()
+        };
+        let tried = TestRunner::new(config).run(&strategy(kind), |value| {
+            block_on(holds(&registry, value));
+            Ok(())
+        });
+        tried.unwrap_or_else(|error| panic!("{kind:?}: {error}"));
+    }
 }
 
 /// Law 2.
 #[test]
 fn after_an_apply_nothing_is_left_to_do() {
-    law(scenarios(), async |registry, scenario| {
+    law(worlds, async |registry, scenario| {
         let real = Real::new(registry, &scenario).await;
         assert_good(&real.apply(Disturbance::Nothing).await);
         assert_converged(&real.plan().await);
@@ -404,20 +420,24 @@ fn after_an_apply_nothing_is_left_to_do() {
 /// Law 6.
 #[test]
 fn a_crash_leaves_a_world_that_the_next_run_converges() {
-    law((scenarios(), 0..12_usize), async |registry, (scenario, writes)| {
-        let undisturbed = World::new(&scenario);
-        undisturbed.apply().await;
-        let real = Real::new(registry, &scenario).await;
-        real.apply(Disturbance::Crash(writes)).await;
-        assert_good(&real.apply(Disturbance::Nothing).await);
-        assert_converged(&real.plan().await);
-        let payloads = |layers: Vec<(String, Digest, String)>| {
-            let mut found: Vec<_> = layers.into_iter().map(|(place, it, _)| (place, it)).collect();
-            found.sort();
-            found
-        };
-        assert_eq!(payloads(real.layers().await), payloads(world::layers(&undisturbed.store)));
-    });
+    law(
+        |kind| (worlds(kind), 0..12_usize),
+        async |registry, (scenario, writes)| {
+            let undisturbed = World::new(&scenario);
+            undisturbed.apply().await;
+            let real = Real::new(registry, &scenario).await;
+            real.apply(Disturbance::Crash(writes)).await;
+            assert_good(&real.apply(Disturbance::Nothing).await);
+            assert_converged(&real.plan().await);
+            let payloads = |layers: Vec<(String, Digest, String)>| {
+                let mut found: Vec<_> =
+                    layers.into_iter().map(|(place, it, _)| (place, it)).collect();
+                found.sort();
+                found
+            };
+            assert_eq!(payloads(real.layers().await), payloads(world::layers(&undisturbed.store)));
+        },
+    );
 }
 
 /// Law 9.
@@ -426,7 +446,7 @@ fn ten_tags_of_one_image_are_one_signature() {
     if !tools::have(&[Tool::DockerRegistry]) {
         return;
     }
-    let registry = DockerRegistry::start();
+    let registry = Registry::start(Kind::Tag);
     block_on(async {
         let scenario = one_entry(Prune::Keep);
         let real = Real::new(&registry, &scenario).await;
@@ -452,47 +472,52 @@ fn ten_tags_of_one_image_are_one_signature() {
 /// or comes after our write.
 #[test]
 fn writers_do_not_lose_each_others_signatures() {
-    law((scenarios(), 0..8_usize, 0..4_usize), async |registry, (scenario, moment, image)| {
-        let mut real = Real::new(registry, &scenario).await;
-        // One after another, so that nobody comes between a second read and its write.
-        real.jobs = 1;
-        real.world.observe.jobs = 1;
-        let image = image % (scenario.repositories[0] + 1);
-        let digest = digests(&scenario, &real.world.store)[0][image].clone();
-        let left = world::LeftBehind {
-            repository: 0,
-            image,
-            signer: 9,
-            annotations: 0,
-            format: Format::SimpleSigning,
-            spelling: world::Spelling::Exact,
-            shared_signatures: false,
-        };
-        let theirs = Box::new(addition(&left, "somebody.example/else", &digest));
-        let text = theirs.0.annotations.values().next().unwrap().clone();
-        let undeclared = scenario.entries.iter().any(|entry| entry.prune == Prune::Undeclared);
-        let came = Arc::new(AtomicBool::new(false));
-        let writer = Disturbance::Writer { moment, digest, theirs, came: Arc::clone(&came) };
-        assert_good(&real.apply(writer).await);
-        let came = came.load(Ordering::SeqCst);
-        let there = real.layers().await.iter().any(|(_, _, it)| *it == text);
-        assert!(there || undeclared || !came, "their signature is lost");
-        let summary = real.plan().await.summary();
-        assert_eq!((summary.sign, summary.resign, summary.attach), (0, 0, 0));
-    });
+    law(
+        |kind| (worlds(kind), 0..8_usize, 0..4_usize),
+        async |registry, (scenario, moment, image)| {
+            let mut real = Real::new(registry, &scenario).await;
+            // One after another, so that nobody comes between a second read and its write.
+            real.jobs = 1;
+            real.world.observe.jobs = 1;
+            let image = image % (scenario.repositories[0] + 1);
+            let digest = digests(&scenario, &real.world.store)[0][image].clone();
+            let left = world::LeftBehind {
+                repository: 0,
+                image,
+                signer: 9,
+                annotations: 0,
+                format: Format::SimpleSigning,
+                spelling: world::Spelling::Exact,
+                shared_signatures: false,
+            };
+            let theirs = Box::new(addition(&left, "somebody.example/else", &digest));
+            let text = theirs.0.annotations.values().next().unwrap().clone();
+            let undeclared = scenario.entries.iter().any(|entry| entry.prune == Prune::Undeclared);
+            let came = Arc::new(AtomicBool::new(false));
+            let writer = Disturbance::Writer { moment, digest, theirs, came: Arc::clone(&came) };
+            assert_good(&real.apply(writer).await);
+            let came = came.load(Ordering::SeqCst);
+            let there = real.layers().await.iter().any(|(_, _, it)| *it == text);
+            assert!(there || undeclared || !came, "their signature is lost");
+            let summary = real.plan().await.summary();
+            assert_eq!((summary.sign, summary.resign, summary.attach), (0, 0, 0));
+        },
+    );
 }
 
 /// Every store does what every store must do.
 #[tokio::test]
-async fn the_registry_is_a_store() {
+async fn a_registry_is_a_store() {
     if !tools::have(&[Tool::DockerRegistry]) {
         return;
     }
-    let registry = DockerRegistry::start();
-    let mut options = RemoteOptions::default();
-    options.intent = Intent::Write;
-    let repository: Repository = registry.reference("conformance").parse().unwrap();
-    conformance::store(&RemoteStore::new(options), &repository).await;
+    for kind in Kind::BOTH {
+        let registry = Registry::start(kind);
+        let mut options = RemoteOptions::default();
+        options.intent = Intent::Write;
+        let repository: Repository = registry.reference("conformance").parse().unwrap();
+        conformance::store(&RemoteStore::new(options), &repository).await;
+    }
 }
 
 /// One entry that wants `alpha` on every image of one repository.

@@ -22,8 +22,9 @@ use std::{env, fs};
 
 use support::cosign::{Cosign, KeyPair, SignOptions, VerifyOptions};
 use support::delay::Delay;
-use support::docker_registry::{DockerRegistry, Requests};
+use support::docker_registry::DockerRegistry;
 use support::images::Publisher;
+use support::requests::Requests;
 use support::tools::{self, Finished, Tool};
 
 const PASSWORD: &str = "of-the-bench";

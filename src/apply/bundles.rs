@@ -6,19 +6,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::apply::converge::{ATTEMPTS, Converge, give_way, lost_race};
+use crate::apply::converge::Converge;
+use crate::apply::listing::IndexEdit;
 use crate::apply::make::{Fresh, Makers, does_not_verify};
 use crate::apply::step::{Step, StepId};
-use crate::model::{Descriptor, Digest, Index, Locator, Tag, media_type};
+use crate::apply::upload::put_referrer;
+use crate::model::{Descriptor, Digest, Locator, media_type};
 use crate::observe::{failure_of, look, read_bundle, read_carrier, read_referrers, reads};
-use crate::payload::{
-    EMPTY_CONFIG, Format, NewBundle, bundle_referrer, listing_of, statement_signed_bytes,
-};
-use crate::plan::{Change, Failure, FailureClass, IndexFault, Target};
+use crate::payload::{Format, NewBundle, bundle_referrer, listing_of, statement_signed_bytes};
+use crate::plan::{Change, Failure, IndexFault, SignerKey, Target, WantOrigin};
 use crate::report::Done;
 use crate::sigstore::Evidence;
-use crate::store::referrers::empty_index;
-use crate::store::{Expected, Listed, Listing, Referrers, StoreErrorKind};
+use crate::store::{Listed, Listing, Referrers, StoreError, StoreErrorKind};
 
 /// A referrer that is ready to be written.
 #[derive(Clone, Debug)]
@@ -27,39 +26,6 @@ pub(super) struct PreparedReferrer {
     entry: Descriptor,
     manifest: Bytes,
     bundle: Arc<[u8]>,
-}
-
-/// What is to be changed in the index behind a referrers tag.
-#[derive(Default)]
-struct IndexEdit {
-    add: Vec<Descriptor>,
-    describe: Vec<Descriptor>,
-    remove: BTreeSet<Digest>,
-}
-
-impl IndexEdit {
-    /// The same index with this edit done; other people's entries stay as and where they are.
-    fn done(&self, before: &Index) -> Index {
-        let mut after = before.clone();
-        after.manifests.retain(|entry| !self.remove.contains(&entry.digest));
-        for entry in &mut after.manifests {
-            if let Some(right) = self.describe.iter().find(|it| it.digest == entry.digest) {
-                entry.artifact_type.clone_from(&right.artifact_type);
-                entry.annotations.clone_from(&right.annotations);
-            }
-        }
-        for entry in &self.add {
-            if !after.manifests.iter().any(|it| it.digest == entry.digest) {
-                after.manifests.push(entry.clone());
-            }
-        }
-        after
-    }
-
-    fn is_in(&self, referrers: &Referrers) -> bool {
-        let listed = referrers.digests();
-        self.add.iter().all(|it| listed.contains(&it.digest)) && self.remove.is_disjoint(&listed)
-    }
 }
 
 impl Converge {
@@ -105,6 +71,18 @@ impl Converge {
             || Failure::error("run::defect", "a bundle without a signer was to be written");
         let want = change.want().ok_or_else(defect)?;
         let state = self.signers.get(&want.signer).ok_or_else(defect)?;
+        if let WantOrigin::Attach(attachment) = &want.origin
+            && let Some(bundle) = &attachment.bundle
+        {
+            let is_good = state.public_key().is_some_and(|key| {
+                let signed = attachment.signed_bytes();
+                key.verifies(&signed, &attachment.signature, state.profile.hash)
+            });
+            if !is_good && !matches!(state.key, SignerKey::Unchecked) {
+                return Err(does_not_verify(&want.signer));
+            }
+            return Ok(self.referrer(Arc::clone(bundle), subject));
+        }
         let (statement, fresh) = match change {
             // The certificate goes to the signature that is there, over the statement as it is spelt.
             Change::Attach { to: Some(found), .. } => {
@@ -128,7 +106,7 @@ impl Converge {
         };
         let signed = statement_signed_bytes(&statement);
         if !fresh.public_key.verifies(&signed, &fresh.signature, state.profile.hash) {
-            return Err(does_not_verify(want));
+            return Err(does_not_verify(&want.signer));
         }
         let bundle = NewBundle {
             key: &fresh.public_key,
@@ -138,11 +116,14 @@ impl Converge {
             log_entries: &fresh.evidence.log_entries,
             timestamps: &fresh.evidence.timestamps,
         };
-        let bundle = bundle.to_bytes();
+        Ok(self.referrer(bundle.to_bytes().into(), subject))
+    }
+
+    fn referrer(&self, bundle: Arc<[u8]>, subject: &Descriptor) -> PreparedReferrer {
         let manifest = bundle_referrer(&bundle, subject, self.applier.clock.now());
         let bytes = Bytes::from(manifest.to_bytes());
         let entry = listing_of(&Descriptor::of(media_type::OCI_MANIFEST, &bytes), &manifest);
-        Ok(PreparedReferrer { entry, manifest: bytes, bundle: bundle.into() })
+        PreparedReferrer { entry, manifest: bytes, bundle }
     }
 
     /// Writes the new bundles, if they are still needed; tells what is listed then.
@@ -155,15 +136,17 @@ impl Converge {
         if additions(steps).next().is_none() {
             return Ok(planned);
         }
-        let mut blobs: BTreeMap<Digest, Arc<[u8]>> =
-            BTreeMap::from([(Digest::of(EMPTY_CONFIG), EMPTY_CONFIG.into())]);
-        blobs.extend(additions(steps).map(|it| (Digest::of(&it.bundle), Arc::clone(&it.bundle))));
+        let blobs: BTreeMap<Digest, Arc<[u8]>> =
+            additions(steps).map(|it| (Digest::of(&it.bundle), Arc::clone(&it.bundle))).collect();
         let uploads: Vec<_> =
             blobs.iter().map(|(digest, content)| self.upload(target, digest, content)).collect();
         let uploads = futures::future::try_join_all(uploads);
         let store = &*self.applier.store;
-        let (read, uploads) = futures::future::join(read_referrers(target, store), uploads).await;
+        let config = self.empty_configs.upload(store, &target.signatures);
+        let (read, uploads, config) =
+            futures::future::join3(read_referrers(target, store), uploads, config).await;
         uploads?;
+        config?;
         let read = read?;
         if read.digests() != planned {
             self.look_at_referrers_again(target, &read, steps).await?;
@@ -173,17 +156,26 @@ impl Converge {
         let mut is_said = matches!(read.listing, Listing::Store);
         let prepared: Vec<PreparedReferrer> = additions(steps).cloned().collect();
         for prepared in prepared {
-            let media_type = media_type::OCI_MANIFEST;
-            let put = store.put_referrer(&target.signatures, media_type, prepared.manifest.clone());
-            is_said &= put.await.map_err(|error| failure_of(&error))? == Listed::Said;
+            let put = put_referrer(store, &target.signatures, &prepared.manifest);
+            is_said &= put.await? == Listed::Said;
             edit.add.push(prepared.entry.clone());
             listed.insert(prepared.entry.digest.clone());
         }
         if !edit.add.is_empty() && !is_said {
+            // In one write: a registry may refuse a list that still names what is not there.
+            for step in steps.iter().filter(|step| step.result.is_none()) {
+                if let Change::Repair { faults } = &step.change {
+                    self.mend(target, faults, &mut edit).await?;
+                }
+            }
             listed = self.edit_list(target, &edit).await?.digests();
         }
-        for step in steps.iter_mut().filter(|it| it.result.is_none() && it.referrer.is_some()) {
-            step.result = Some(Ok(Done::Written));
+        let is_mended = !edit.add.is_empty();
+        for step in steps.iter_mut().filter(|step| step.result.is_none()) {
+            if step.referrer.is_some() || is_mended && matches!(step.change, Change::Repair { .. })
+            {
+                step.result = Some(Ok(Done::Written));
+            }
         }
         Ok(listed)
     }
@@ -204,112 +196,75 @@ impl Converge {
             self.look_at_referrers_again(target, &read, steps).await?;
         }
         let mut edit = IndexEdit::default();
-        let mut removals = BTreeSet::new();
         for step in steps.iter().filter(|step| step.result.is_none()) {
             match &step.change {
                 Change::Clean { found, .. } => {
-                    removals.insert(found.id.annotations.clone());
+                    edit.remove.insert(found.id.annotations.clone());
                 }
-                Change::Repair { faults } => {
-                    for fault in faults {
-                        match fault {
-                            IndexFault::Described(entry) => {
-                                edit.describe.push(Descriptor::clone(entry))
-                            }
-                            _ => {
-                                edit.remove.insert(fault.digest().clone());
-                            }
-                        }
-                    }
-                }
+                Change::Repair { faults } => self.mend(target, faults, &mut edit).await?,
                 _ => {}
             }
         }
         if steps.iter().all(|step| step.result.is_some()) {
             return Ok(());
         }
-        edit.remove.extend(removals.iter().cloned());
         // From the list first: what is not there any more must not be listed, whatever comes between.
         let is_listed_by_tag = matches!(read.listing, Listing::Tag(_));
         if is_listed_by_tag {
             self.edit_list(target, &edit).await?;
         }
-        for digest in &removals {
-            match store.delete_manifest(&target.signatures, digest).await {
-                Ok(()) => {}
-                Err(error) if is_listed_by_tag && is_refusal(error.kind) => {
-                    // Nobody finds it any more; the registry keeps its bytes.
-                    tracing::info!(%digest, "registry.delete_refused");
-                }
-                Err(error) => {
-                    let failure = failure_of(&error);
-                    return Err(if is_refusal(error.kind) {
-                        Failure { code: "registry::delete_refused".to_owned(), ..failure }
-                            .help("allow deletes in the registry, or remove it there by hand")
-                    } else {
-                        failure
-                    });
-                }
+        let mut gone = IndexEdit::default();
+        let mut deleted = Vec::new();
+        for step in steps.iter_mut().filter(|step| step.result.is_none()) {
+            let Change::Clean { found, .. } = &step.change else {
+                step.result = Some(Ok(Done::Written));
+                continue;
+            };
+            let referrer = &found.id.annotations;
+            let result = match store.delete_manifest(&target.signatures, referrer).await {
+                Ok(()) => Ok(Done::Removed),
+                // Nobody finds it any more.
+                Err(error) if is_listed_by_tag && is_refusal(error.kind) => Ok(Done::Unlisted),
+                Err(error) => Err(not_deleted(&error)),
+            };
+            if result == Ok(Done::Removed) && !is_listed_by_tag {
+                gone.remove.insert(referrer.clone());
+                deleted.push(&mut step.result);
+            } else {
+                step.result = Some(result);
             }
         }
-        if !is_listed_by_tag && !removals.is_empty() {
-            self.edit_list(target, &edit).await?;
-        }
-        for step in steps.iter_mut().filter(|step| step.result.is_none()) {
-            let is_removal = matches!(step.change, Change::Clean { .. });
-            step.result = Some(Ok(if is_removal { Done::Removed } else { Done::Written }));
+        if !deleted.is_empty() {
+            let listed = self.edit_list(target, &gone).await.map(|_| Done::Removed);
+            deleted.into_iter().for_each(|result| *result = Some(listed.clone()));
         }
         Ok(())
     }
 
-    /// Sees to it that the list is as `edit` says: read, merge, write, read back, and again while others
-    /// write. Where the store keeps the list, waits until it says so.
-    async fn edit_list(&self, target: &Target, edit: &IndexEdit) -> Result<Referrers, Failure> {
-        let store = &*self.applier.store;
-        let tag = Locator::Tag(Tag::of_referrers(&target.subject.digest));
-        for attempt in 0..ATTEMPTS {
-            let read = read_referrers(target, store).await?;
-            let index = match &read.listing {
-                Listing::Store if edit.is_in(&read) => return Ok(read),
-                Listing::Store => {
-                    give_way(attempt).await;
-                    continue;
+    /// What is to be changed in the list to mend `faults`: what is there by now stays.
+    async fn mend(
+        &self,
+        target: &Target,
+        faults: &[IndexFault],
+        edit: &mut IndexEdit,
+    ) -> Result<(), Failure> {
+        for fault in faults {
+            match fault {
+                IndexFault::Described(entry) => edit.describe.push(Descriptor::clone(entry)),
+                IndexFault::Dangling(digest) => {
+                    let locator = Locator::Digest(digest.clone());
+                    match self.applier.store.resolve(&target.signatures, &locator).await {
+                        Ok(_) => continue,
+                        Err(error) if error.kind.is_absent() => edit.remove.insert(digest.clone()),
+                        Err(error) => return Err(failure_of(&error)),
+                    };
                 }
-                Listing::Tag(index) => index.as_ref(),
-            };
-            let before = index.map_or_else(empty_index, |it| it.index.clone());
-            let after = edit.done(&before);
-            if after == before {
-                return Ok(read);
-            }
-            let expected = match index {
-                None => Expected::Absent,
-                Some(index) => index.version.clone().map_or(Expected::Anything, Expected::Version),
-            };
-            let put = store.put_manifest(
-                &target.signatures,
-                &tag,
-                after.media_type.as_deref().unwrap_or(media_type::OCI_INDEX),
-                after.to_bytes().into(),
-                &expected,
-            );
-            match put.await {
-                Ok(_) => {}
-                Err(error) if error.kind == StoreErrorKind::Precondition => give_way(attempt).await,
-                Err(error) => return Err(failure_of(&error)),
+                IndexFault::Stranger(digest) => {
+                    edit.remove.insert(digest.clone());
+                }
             }
         }
-        let read = read_referrers(target, store).await?;
-        match &read.listing {
-            Listing::Tag(Some(index)) if edit.done(&index.index) == index.index => Ok(read),
-            Listing::Store => Err(Failure::new(
-                "registry::not_listed",
-                format!("the registry does not list what was written about {}", target.subject),
-                FailureClass::Temporary,
-            )
-            .help("run again: what is done is kept")),
-            Listing::Tag(_) => Err(lost_race(target)),
-        }
+        Ok(())
     }
 
     /// Compares again with referrers that somebody else has changed: planned changes may fall away, none
@@ -348,6 +303,16 @@ impl Converge {
 /// The referrers that are still to be written.
 fn additions(steps: &[Step]) -> impl Iterator<Item = &PreparedReferrer> {
     steps.iter().filter(|step| step.result.is_none()).filter_map(|step| step.referrer.as_ref())
+}
+
+fn not_deleted(error: &StoreError) -> Failure {
+    let failure = failure_of(error);
+    if is_refusal(error.kind) {
+        Failure { code: "registry::delete_refused".to_owned(), ..failure }
+            .help("allow deletes in the registry, or remove it there by hand")
+    } else {
+        failure
+    }
 }
 
 fn is_refusal(kind: StoreErrorKind) -> bool {

@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tokio::sync::Semaphore;
 
 use crate::apply::Applier;
@@ -15,6 +14,7 @@ use crate::apply::prepare::prepare;
 use crate::apply::remove::{TagsByDigest, delete};
 use crate::apply::step::{Step, StepId, first_failure, hold_removals};
 use crate::apply::turn::Turn;
+use crate::apply::upload::EmptyConfigs;
 use crate::model::{Digest, Locator, Tag};
 use crate::observe::{ReadCarrier, failure_of, look, read_carrier, read_referrers, reads};
 use crate::payload::{Carrier, CarrierBytes, Format};
@@ -36,6 +36,7 @@ pub(super) struct Converge {
     pub(super) tags: TagsByDigest,
     /// As many as are worked on side by side.
     pub(super) turns: Arc<Semaphore>,
+    pub(super) empty_configs: EmptyConfigs,
 }
 
 /// The carrier as it was just read.
@@ -109,6 +110,7 @@ impl Converge {
     ) -> Result<(), Failure> {
         let mut uploaded = BTreeSet::new();
         let mut expected = planned;
+        let mut lost = lost_race(target);
         let mut current = self.first_read(target, expected.as_ref(), steps, &mut uploaded).await?;
         for attempt in 0..ATTEMPTS {
             if current.digest != expected {
@@ -116,14 +118,15 @@ impl Converge {
             }
             match self.write(target, &current, steps, &mut uploaded).await? {
                 Written::Done => return Ok(()),
-                Written::Lost => {
+                Written::Lost(reason) => {
+                    lost = reason;
                     give_way(attempt).await;
                     expected = current.digest.take();
                     current = self.read(target).await?;
                 }
             }
         }
-        Err(lost_race(target))
+        Err(lost)
     }
 
     fn makers<'a>(&'a self, turn: &'a Turn) -> Makers<'a> {
@@ -171,17 +174,6 @@ impl Converge {
         let (current, uploads) = futures::future::join(self.read(target), uploads).await;
         uploaded.extend(uploads?);
         current
-    }
-
-    pub(super) async fn upload(
-        &self,
-        target: &Target,
-        digest: &Digest,
-        content: &Arc<[u8]>,
-    ) -> Result<Digest, Failure> {
-        let content = Bytes::copy_from_slice(content);
-        let written = self.applier.store.put_blob(&target.signatures, content).await;
-        written.map(|_| digest.clone()).map_err(|error| failure_of(&error))
     }
 
     async fn read(&self, target: &Target) -> Result<Current, Failure> {
@@ -287,7 +279,13 @@ impl Converge {
         );
         match put.await {
             Ok(_) => {}
-            Err(error) if error.kind == StoreErrorKind::Precondition => return Ok(Written::Lost),
+            Err(error) if error.kind == StoreErrorKind::Precondition => {
+                return Ok(Written::Lost(lost_race(target)));
+            }
+            // Somebody else uploads one of the blobs: a registry on plain files does not know it for a moment.
+            Err(error) if error.kind == StoreErrorKind::BlobUnknown => {
+                return Ok(Written::Lost(failure_of(&error)));
+            }
             Err(error) => return Err(failure_of(&error)),
         }
         let back = self.applier.store.manifest(&target.signatures, &locator).await;
@@ -296,8 +294,8 @@ impl Converge {
                 finish(steps);
                 Ok(Written::Done)
             }
-            Ok(_) => Ok(Written::Lost),
-            Err(error) if error.kind.is_absent() => Ok(Written::Lost),
+            Ok(_) => Ok(Written::Lost(lost_race(target))),
+            Err(error) if error.kind.is_absent() => Ok(Written::Lost(lost_race(target))),
             Err(error) => Err(failure_of(&error)),
         }
     }
@@ -352,8 +350,8 @@ pub(super) fn lost_race(target: &Target) -> Failure {
 
 enum Written {
     Done,
-    /// Somebody else wrote at the same time.
-    Lost,
+    /// Somebody else wrote at the same time: what to say if that does not end.
+    Lost(Failure),
 }
 
 /// The payloads of what is still to be written, by digest: equal ones once.

@@ -3,6 +3,7 @@
 use crate::apply::turn::Turn;
 use crate::crypto::{Certificate, Chain, Hash, PublicKey, SignatureBytes};
 use crate::keys::Keyring;
+use crate::model::SignerName;
 use crate::observe::key_failure;
 use crate::payload::{Format, statement_signed_bytes};
 use crate::plan::{Failure, Making, SignerKey, SignerState, Signers, Want};
@@ -74,7 +75,7 @@ impl Makers<'_> {
         let key = state.public_key().unwrap_or(&signed.public_key);
         let unchecked = matches!(state.key, SignerKey::Unchecked);
         if !unchecked && !key.verifies(&message, &signed.signature, hash) {
-            return Err(does_not_verify(want));
+            return Err(does_not_verify(&want.signer));
         }
         let (certificate, chain) = match signed.certificate {
             Some((certificate, chain)) => (Some(certificate), chain),
@@ -127,10 +128,10 @@ async fn remembered(
     Ok(Some(fresh))
 }
 
-pub(super) fn does_not_verify(want: &Want) -> Failure {
+pub(super) fn does_not_verify(signer: &SignerName) -> Failure {
     Failure::error(
         "signature::does_not_verify",
-        format!("what {} gave does not verify under its public key", want.signer),
+        format!("what {signer} gave does not verify under its public key"),
     )
     .help("nothing was uploaded; check that `key` and `public_key` belong together")
 }

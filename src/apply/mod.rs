@@ -5,12 +5,14 @@
 
 mod bundles;
 mod converge;
+mod listing;
 mod make;
 mod prepare;
 mod remove;
 mod single;
 mod step;
 mod turn;
+mod upload;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,6 +27,7 @@ pub use single::{Made, Removed, delete_tag};
 use crate::apply::converge::Converge;
 use crate::apply::remove::TagsByDigest;
 use crate::apply::turn::Turn;
+use crate::apply::upload::EmptyConfigs;
 use crate::event::{Event, Listener};
 use crate::keys::Keyring;
 use crate::model::{Clock, Digest, Repository};
@@ -97,6 +100,7 @@ impl Applier {
             signers: Arc::clone(signers),
             tags: TagsByDigest::default(),
             turns: Arc::new(Semaphore::new(self.jobs.max(1))),
+            empty_configs: EmptyConfigs::default(),
         });
         let under_way = if self.witnesses.is_empty() { self.jobs } else { self.jobs.max(WAITING) };
         let mut order: Vec<(usize, usize, TargetPlan)> = plan

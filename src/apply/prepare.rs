@@ -75,7 +75,7 @@ pub(super) async fn prepare(
         let certified = certificate.as_ref().map(Certificate::public_key);
         let key = state.public_key().or(certified);
         if !key.is_some_and(|key| key.verifies(payload, &signature, state.profile.hash)) {
-            return Err(does_not_verify(want));
+            return Err(does_not_verify(&want.signer));
         }
     }
     annotations.insert(annotation::SIGNATURE.to_owned(), signature.to_base64());

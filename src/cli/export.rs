@@ -10,7 +10,9 @@ use countersign::crypto::{PublicKey, SignatureBytes};
 use countersign::exit_code::ExitCode;
 use countersign::model::{Digest, SignerName};
 use countersign::observe::Given;
-use countersign::payload::Claim;
+use countersign::payload::{
+    Claim, Format, MadeBundle, NewBundle, Statement, statement_in, statement_signed_bytes,
+};
 use countersign::plan::{Ability, Attachment, Change, Plan, Want};
 use countersign::store::Intent;
 use serde_json::{Value, json};
@@ -40,9 +42,14 @@ pub(crate) async fn run(args: &ExportArgs, context: &Context) -> Result<ExitCode
     let mut index: BTreeMap<(SignerName, Digest), Value> = BTreeMap::new();
     for (subject, want) in owed(&plan) {
         let payload = want.payload_bytes(&subject.digest);
+        // What is signed of a bundle is its statement in an envelope's encoding.
+        let (payload, extension) = match want.format {
+            Format::Bundle => (statement_signed_bytes(&payload), "pae"),
+            _ => (payload, "json"),
+        };
         let (signer, digest) = (want.signer.clone(), Digest::of(&payload));
         let name = format!("{signer}/{}", digest.hex());
-        let path = folder.join(format!("{name}.json"));
+        let path = folder.join(format!("{name}.{extension}"));
         make_folder(path.parent().unwrap_or(folder))?;
         fs::write(&path, &payload).map_err(|error| Failed::file("write", &path, &error))?;
         let key = signers.get(&signer).and_then(|it| it.fingerprint());
@@ -51,7 +58,8 @@ pub(crate) async fn run(args: &ExportArgs, context: &Context) -> Result<ExitCode
             "public_key": key,
             "image": subject.to_string(),
             "hash": signers.get(&signer).map(|it| it.profile.hash.name()),
-            "payload": format!("{name}.json"),
+            "format": want.format,
+            "payload": format!("{name}.{extension}"),
             "payload_digest": digest,
             "signature": format!("{name}.sig"),
         });
@@ -113,18 +121,30 @@ pub(crate) async fn give(
             keys.extend(key.ok().map(|key| (name.clone(), key)));
         }
     }
-    let (mut payloads, mut signatures) = (Vec::new(), Vec::new());
+    let (mut payloads, mut bundles, mut signatures) = (Vec::new(), Vec::new(), Vec::new());
     for folder in folders {
         for path in files(folder)? {
             let content = fs::read(&path).map_err(|error| Failed::file("read", &path, &error))?;
-            match Claim::parse(&content) {
-                Ok(claim) => payloads.push(Payload { path, content, claim }),
-                Err(_) => signatures.push((path, content)),
+            if let Some(says) = Says::of(&content) {
+                payloads.push(Payload { path, content, says });
+            } else if let Ok(made) = MadeBundle::read(&content) {
+                bundles.push((path, made));
+            } else {
+                signatures.push((path, content));
             }
         }
     }
     let mut given = Given::default();
     let mut unknown = 0_usize;
+    for (path, made) in bundles {
+        match whose(&made.signed_bytes(), &made.signature, &keys, session) {
+            Some((name, _)) => {
+                let origin = super::single::sign::origin();
+                given.add(Arc::new(Attachment::of_bundle(origin, name.clone(), path, made)));
+            }
+            None => unknown += 1,
+        }
+    }
     for (path, content) in &signatures {
         match found(path, content, &payloads, &keys, session) {
             Some(attachment) => given.add(Arc::new(attachment)),
@@ -146,11 +166,43 @@ pub(crate) async fn give(
     Ok(())
 }
 
-/// A file that says something about an image.
+/// A file that says something about an image: what is signed.
 struct Payload {
     path: PathBuf,
     content: Vec<u8>,
-    claim: Claim,
+    says: Says,
+}
+
+/// What a file says about an image.
+enum Says {
+    /// As simple signing does.
+    Claim(Claim),
+    /// As a bundle does: the statement in it.
+    Statement(Vec<u8>),
+}
+
+impl Says {
+    fn of(content: &[u8]) -> Option<Self> {
+        if let Ok(claim) = Claim::parse(content) {
+            return Some(Self::Claim(claim));
+        }
+        let statement = statement_in(content)?;
+        Statement::parse(statement)?.first_claim()?;
+        Some(Self::Statement(statement.to_vec()))
+    }
+}
+
+/// Under whose key a signature over `signed` is good.
+fn whose<'a>(
+    signed: &[u8],
+    signature: &SignatureBytes,
+    keys: &'a [(SignerName, PublicKey)],
+    session: &Session,
+) -> Option<&'a (SignerName, PublicKey)> {
+    keys.iter().find(|(name, key)| {
+        let hash = session.desired.signers.get(name).map(|it| it.hash).unwrap_or_default();
+        key.verifies(signed, signature, hash)
+    })
 }
 
 /// Whose signature it is, and over what.
@@ -169,21 +221,29 @@ fn found(
     let first = payloads.iter().filter(beside);
     let others = payloads.iter().filter(|it| !beside(it));
     first.chain(others).find_map(|payload| {
-        let own = keys.iter().find(|(name, key)| {
-            let hash = session.desired.signers.get(name).map(|it| it.hash).unwrap_or_default();
-            key.verifies(&payload.content, &signature, hash)
-        });
-        own.map(|(name, _)| {
-            let (claim, content) = (payload.claim.clone(), payload.content.clone());
-            let name = name.clone();
-            super::single::sign::attachment(
-                name,
-                path.to_owned(),
-                content,
-                claim,
-                signature.clone(),
-            )
-        })
+        let (name, key) = whose(&payload.content, &signature, keys, session)?;
+        let (name, path) = (name.clone(), path.to_owned());
+        match &payload.says {
+            Says::Claim(claim) => {
+                let (claim, content) = (claim.clone(), payload.content.clone());
+                let signature = signature.clone();
+                Some(super::single::sign::attachment(name, path, content, claim, signature))
+            }
+            Says::Statement(statement) => {
+                let profile = session.desired.signers.get(&name);
+                let certificate = profile.and_then(|it| it.certificate.as_ref());
+                let bundle = NewBundle {
+                    key,
+                    certificate,
+                    statement,
+                    signature: &signature,
+                    log_entries: &[],
+                    timestamps: &[],
+                };
+                let made = MadeBundle::read(&bundle.to_bytes()).ok()?;
+                Some(Attachment::of_bundle(super::single::sign::origin(), name, path, made))
+            }
+        }
     })
 }
 

@@ -30,7 +30,9 @@ impl Given {
     pub(super) fn fill(&self, want: Want, digest: &Digest) -> Want {
         let given = self.0.get(digest).filter(|_| matches!(want.origin, WantOrigin::Owed));
         let found = given.into_iter().flatten().find(|attachment| {
-            attachment.signer == want.signer && want.is_said_by(&attachment.claim, digest)
+            attachment.signer == want.signer
+                && attachment.format() == want.format
+                && want.is_said_by(&attachment.claim, digest)
         });
         found.map_or_else(|| want.clone(), Want::attach)
     }

@@ -117,20 +117,20 @@ impl<'a> Judge<'a> {
         own.chain(signers.iter().filter(|(name, _)| !target.signers.contains(name)))
     }
 
-    /// Whose signature over `payload` it is: the image's own signers are tried first.
-    pub(super) fn signer_of(&self, payload: &[u8], signature: &SignatureBytes) -> Option<Verdict> {
-        if let Some(verdict) = self.given(payload, signature) {
+    /// Whose signature over the bytes `signed` it is: the image's own signers are tried first.
+    pub(super) fn signer_of(&self, signed: &[u8], signature: &SignatureBytes) -> Option<Verdict> {
+        if let Some(verdict) = self.given(signed, signature) {
             return Some(verdict);
         }
-        self.in_order().find_map(|(name, state)| verdict(name, state, payload, signature))
+        self.in_order().find_map(|(name, state)| verdict(name, state, signed, signature))
     }
 
     /// A signature without a key to check it with: the very one that is to be attached is there.
-    fn given(&self, payload: &[u8], signature: &SignatureBytes) -> Option<Verdict> {
+    fn given(&self, signed: &[u8], signature: &SignatureBytes) -> Option<Verdict> {
         self.target.wants.iter().find_map(|want| {
             let state = self.signers.get(&want.signer)?;
             let WantOrigin::Attach(attachment) = &want.origin else { return None };
-            let same = attachment.payload == payload && attachment.signature == *signature;
+            let same = *attachment.signed_bytes() == *signed && attachment.signature == *signature;
             let unchecked = matches!(state.key, SignerKey::Unchecked);
             let (signer, hash) = (want.signer.clone(), state.profile.hash);
             (same && unchecked).then_some(Verdict::Signed { signer, hash })

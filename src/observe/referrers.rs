@@ -12,7 +12,7 @@ use crate::observe::failure_of;
 use crate::observe::judge::Judge;
 use crate::payload::{
     Bundle, Claim, Format, LayerId, ReferrerKind, SIGN_PREDICATE, Statement, annotation,
-    listing_of, referrer_kind,
+    bundle_layer, listing_of, referrer_kind,
 };
 use crate::plan::{Evidence, Failure, Found, IndexFault, SeenReferrers, Target, Verdict};
 use crate::store::{Listing, ReadStore, Referrers};
@@ -116,6 +116,9 @@ async fn examine_entry(
     let Ok(manifest) = Manifest::parse(&fetched.bytes) else { return Entry::default() };
     let kind = referrer_kind(&manifest, &subject.digest);
     if kind == ReferrerKind::Stranger {
+        if counts_for_cosign(judge.target, store, &manifest).await {
+            return Entry { is_bundle: true, ..Entry::default() };
+        }
         let stranger = IndexFault::Stranger(entry.digest.clone());
         return Entry { fault: is_ours_to_keep.then_some(stranger), ..Entry::default() };
     }
@@ -126,7 +129,9 @@ async fn examine_entry(
     let examined = match kind {
         ReferrerKind::Attestation(_) => Entry { is_bundle: true, ..Entry::default() },
         ReferrerKind::Bundle(layer) if layer.size > MAX_BUNDLE => {
-            Entry { is_bundle: true, ..Entry::default() }
+            let named = found(Format::Bundle, unknown(), Verdict::Stranger);
+            let found = says_signature(&manifest).then_some(named).into_iter().collect();
+            Entry { found, is_bundle: true, fault: None }
         }
         ReferrerKind::Bundle(layer) => match store.blob(signatures, layer).await {
             Ok(bytes) => examine_bundle(judge, &entry.digest, &manifest, &bytes),
@@ -138,14 +143,30 @@ async fn examine_entry(
     Entry { fault, ..examined }
 }
 
+/// Says whether an entry that is about something else, or about nothing, still is a bundle about the subject, or
+/// may be one: cosign 3 looks at the statement alone, so taking it from the list could take a signature away.
+async fn counts_for_cosign(target: &Target, store: &dyn ReadStore, manifest: &Manifest) -> bool {
+    let Some(layer) = bundle_layer(manifest) else { return false };
+    if layer.size > MAX_BUNDLE {
+        return true;
+    }
+    let Ok(bytes) = store.blob(&target.signatures, layer).await else { return true };
+    let bundle = Bundle::parse(&bytes).ok();
+    let statement = bundle.and_then(|it| Statement::parse(&it.envelope.payload));
+    statement.is_some_and(|it| it.is_about(&target.subject.digest))
+}
+
+fn says_signature(manifest: &Manifest) -> bool {
+    manifest.annotations.iter().flat_map(|it| it.values()).any(|value| value == SIGN_PREDICATE)
+}
+
 fn examine_bundle(
     judge: &Judge<'_>,
     referrer: &Digest,
     manifest: &Manifest,
     bytes: &[u8],
 ) -> Entry {
-    let says_signature =
-        manifest.annotations.iter().flat_map(|it| it.values()).any(|value| value == SIGN_PREDICATE);
+    let says_signature = says_signature(manifest);
     let id =
         |payload: &[u8]| LayerId { payload: Digest::of(payload), annotations: referrer.clone() };
     let Ok(bundle) = Bundle::parse(bytes) else {

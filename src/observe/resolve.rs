@@ -327,7 +327,7 @@ fn add_wants(target: &mut Target, image: &Image, desired: &Desired, options: &Ob
                 Format::Bundle => {
                     let annotations = Arc::clone(annotations);
                     let want = Want::bundle(signer.clone(), &digest, annotations, origin());
-                    target.want(Want { making, ..want });
+                    target.want(Want { making, ..options.given.fill(want, &digest) });
                 }
                 Format::SimpleSigning => {
                     for identity in identities.iter().map(Arc::clone) {

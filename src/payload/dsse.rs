@@ -22,6 +22,16 @@ pub fn pre_authentication_encoding(payload_type: &str, payload: &[u8]) -> Vec<u8
     bytes
 }
 
+/// The statement in what [`pre_authentication_encoding`] made of it; none where the bytes are something else.
+pub fn statement_in(signed: &[u8]) -> Option<&[u8]> {
+    let head = format!("DSSEv1 {} {IN_TOTO} ", IN_TOTO.len());
+    let rest = signed.strip_prefix(head.as_bytes())?;
+    let end = rest.iter().position(|it| *it == b' ')?;
+    let (length, payload) = (rest.get(..end)?, rest.get(end + 1..)?);
+    let length: usize = std::str::from_utf8(length).ok()?.parse().ok()?;
+    (payload.len() == length).then_some(payload)
+}
+
 /// A payload with its type and signatures, as it was read.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Envelope {
@@ -94,6 +104,18 @@ mod tests {
         let bytes = pre_authentication_encoding("http://example.com/HelloWorld", b"hello world");
         assert_eq!(bytes, b"DSSEv1 29 http://example.com/HelloWorld 11 hello world");
         assert_eq!(pre_authentication_encoding("", b""), b"DSSEv1 0  0 ");
+    }
+
+    #[test]
+    fn a_statement_is_found_in_its_encoding() {
+        let signed = pre_authentication_encoding(IN_TOTO, b"{\"a\": 1} ");
+        assert_eq!(statement_in(&signed), Some(&b"{\"a\": 1} "[..]));
+        for wrong in
+            [&signed[..signed.len() - 1], b"{}", b"", b"DSSEv1 28 application/vnd.in-toto+json x y"]
+        {
+            assert_eq!(statement_in(wrong), None);
+        }
+        assert_eq!(statement_in(&pre_authentication_encoding("text/plain", b"{}")), None);
     }
 
     #[test]

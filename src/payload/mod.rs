@@ -4,6 +4,7 @@ mod bundle;
 mod carrier;
 mod dsse;
 mod log_entry;
+mod made_bundle;
 mod proto_json;
 mod referrer;
 mod simple_signing;
@@ -21,9 +22,12 @@ pub use bundle::{
 pub use carrier::{
     Addition, Carrier, CarrierBytes, CarrierError, CarrierLayer, LayerId, annotation,
 };
-pub use dsse::{Envelope, EnvelopeSignature, pre_authentication_encoding};
+pub use dsse::{Envelope, EnvelopeSignature, pre_authentication_encoding, statement_in};
 pub use log_entry::{EntryKind, InclusionProof, LogEntry, LogEntryError};
-pub use referrer::{EMPTY_CONFIG, ReferrerKind, bundle_referrer, listing_of, referrer_kind};
+pub use made_bundle::MadeBundle;
+pub use referrer::{
+    EMPTY_CONFIG, ReferrerKind, bundle_layer, bundle_referrer, listing_of, referrer_kind,
+};
 pub use simple_signing::{Claim, ClaimError, SimpleSigning};
 pub use statement::{SIGN_PREDICATE, SignStatement, Statement};
 pub use timestamp::{timestamp_from_annotation, timestamp_to_annotation};

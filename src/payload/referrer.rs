@@ -45,14 +45,19 @@ pub fn referrer_kind<'a>(manifest: &'a Manifest, subject: &Digest) -> ReferrerKi
     if manifest.config.media_type == EXPERIMENTAL {
         return ReferrerKind::Experimental;
     }
-    let [layer] = manifest.layers.as_slice() else { return ReferrerKind::Other };
-    if !layer.media_type.starts_with(BUNDLE_PREFIX) {
-        return ReferrerKind::Other;
-    }
+    let Some(layer) = bundle_layer(manifest) else { return ReferrerKind::Other };
     let predicate = manifest.annotations.as_ref().and_then(|it| it.get(PREDICATE_TYPE));
     match predicate.filter(|it| *it != SIGN_PREDICATE) {
         Some(predicate) => ReferrerKind::Attestation(predicate),
         None => ReferrerKind::Bundle(layer),
+    }
+}
+
+/// The layer that holds a bundle, whatever the manifest is about; none where it is something else.
+pub fn bundle_layer(manifest: &Manifest) -> Option<&Descriptor> {
+    match manifest.layers.as_slice() {
+        [layer] if layer.media_type.starts_with(BUNDLE_PREFIX) => Some(layer),
+        _ => None,
     }
 }
 

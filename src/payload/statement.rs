@@ -88,10 +88,29 @@ struct StatementSubject {
     annotations: Option<BTreeMap<String, Value>>,
 }
 
+impl StatementSubject {
+    /// Its digests of a kind that is known.
+    fn digests(&self) -> Vec<Digest> {
+        let texts = self.digest.iter();
+        texts.filter_map(|(name, hex)| format!("{name}:{hex}").parse().ok()).collect()
+    }
+}
+
 impl Statement {
     /// Reads a statement; none where the bytes are no JSON object of that shape.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         serde_json::from_slice(bytes).ok()
+    }
+
+    /// Says whether it is about `digest`, whatever it says.
+    pub fn is_about(&self, digest: &Digest) -> bool {
+        self.subject.iter().any(|it| it.digests().contains(digest))
+    }
+
+    /// What it says about its first subject of which a digest is known; none where it is no signature.
+    pub fn first_claim(&self) -> Option<Claim> {
+        let digest = self.subject.iter().find_map(|it| it.digests().into_iter().next())?;
+        self.claim(&digest)
     }
 
     /// What it says about `digest`, or about its first subject where it does not name that; none where
@@ -100,16 +119,12 @@ impl Statement {
         if self.predicate_type != SIGN_PREDICATE {
             return None;
         }
-        let digests = |subject: &StatementSubject| -> Vec<Digest> {
-            let texts = subject.digest.iter();
-            texts.filter_map(|(name, hex)| format!("{name}:{hex}").parse().ok()).collect()
-        };
-        let ours = self.subject.iter().find(|it| digests(it).contains(digest));
+        let ours = self.subject.iter().find(|it| it.digests().contains(digest));
         let (subject, digest) = match ours {
             Some(subject) => (subject, digest.clone()),
             None => {
                 let first = self.subject.first()?;
-                (first, digests(first).into_iter().next()?)
+                (first, first.digests().into_iter().next()?)
             }
         };
         let (mut annotations, mut other) = (Annotations::new(), BTreeMap::new());

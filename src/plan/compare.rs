@@ -21,10 +21,11 @@ pub(crate) enum CertificateState {
     Unusable(Failure),
 }
 
-/// The certificate and chain of a want: those of its attachment, else those of its signer.
+/// The certificate and chain of a want: those of its attachment, else those of its signer. A bundle that is
+/// attached is what it is.
 pub(crate) fn declared<'a>(want: &'a Want, state: &'a SignerState) -> Declared<'a> {
     if let WantOrigin::Attach(attachment) = &want.origin
-        && attachment.certificate.is_some()
+        && (attachment.certificate.is_some() || attachment.bundle.is_some())
     {
         return Declared {
             certificate: attachment.certificate.as_ref(),

@@ -1,5 +1,6 @@
 //! What should be: the images of a spec and the signatures that they must carry, before any registry is read.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::crypto::{Certificate, Chain, Hash, SignatureBytes};
 use crate::model::{Annotations, Digest, Glob, Repository, SignerName, Tag};
-use crate::payload::{Claim, Format};
+use crate::payload::{Claim, Format, MadeBundle, statement_signed_bytes};
 use crate::trust::IdentityPolicy;
 
 /// Everything that a spec declares, without a trace of TOML. A user of the library may build it by hand.
@@ -217,8 +218,43 @@ pub struct Attachment {
     pub certificate: Option<Certificate>,
     /// The chain to attach; else the signer's.
     pub chain: Option<Chain>,
+    /// The bundle to attach, as it is; else payload and signature make a layer at the tag. Then the payload is
+    /// its statement.
+    pub bundle: Option<Arc<[u8]>>,
     /// A log entry to attach: the JSON of the `dev.sigstore.cosign/bundle` annotation.
     pub rekor_bundle: Option<String>,
     /// A timestamp to attach: the JSON of the `dev.sigstore.cosign/rfc3161timestamp` annotation.
     pub timestamp: Option<String>,
+}
+
+impl Attachment {
+    /// A bundle that another tool made.
+    pub fn of_bundle(origin: Origin, signer: SignerName, path: PathBuf, made: MadeBundle) -> Self {
+        Self {
+            origin,
+            signer,
+            path,
+            payload: made.statement,
+            claim: made.claim,
+            signature: made.signature,
+            certificate: made.certificate,
+            chain: None,
+            bundle: Some(made.bytes.into()),
+            rekor_bundle: None,
+            timestamp: None,
+        }
+    }
+
+    /// In which format it is.
+    pub fn format(&self) -> Format {
+        if self.bundle.is_some() { Format::Bundle } else { Format::SimpleSigning }
+    }
+
+    /// The bytes that the signature is over.
+    pub fn signed_bytes(&self) -> Cow<'_, [u8]> {
+        match self.format() {
+            Format::Bundle => Cow::Owned(statement_signed_bytes(&self.payload)),
+            Format::SimpleSigning => Cow::Borrowed(&self.payload),
+        }
+    }
 }

@@ -101,7 +101,7 @@ impl Matching<'_> {
         let wants_blocked = changes.iter().any(|it| matches!(it, Change::Blocked { .. }));
         let hold = wants_blocked || self.holds_cleaning();
         let cleaning = if hold { Cleaning::Never } else { self.options.cleaning };
-        changes.extend(self.repair(cleaning));
+        changes.extend(self.repair(changes, cleaning));
         for index in order {
             let Some(found) = self.found.get(index).filter(|_| !is_set(&taken, index)) else {
                 continue;
@@ -229,14 +229,21 @@ impl Matching<'_> {
     }
 
     /// Mends the index behind the referrers tag, where bundles are declared; takes entries away only
-    /// where something may be removed.
-    fn repair(&self, cleaning: Cleaning) -> Option<Change> {
+    /// where something may be removed, and what is listed and not there before a list is written: registries
+    /// refuse lists that name it.
+    fn repair(&self, changes: &[Change], cleaning: Cleaning) -> Option<Change> {
         let declared = self.target.wants.iter().any(|it| it.format == Format::Bundle);
         if !declared || self.target.immutable_tags || !self.target.blocked.is_empty() {
             return None;
         }
         let removes = cleaning == Cleaning::AsDeclared && self.target.prune > Prune::Keep;
-        let faults = self.referrers.faults.iter().filter(|it| removes || !it.removes());
+        let writes = changes.iter().filter(|it| it.action().writes());
+        let adds = writes.filter_map(Change::want).any(|it| it.format == Format::Bundle);
+        let faults = self.referrers.faults.iter().filter(|fault| match fault {
+            IndexFault::Described(_) => true,
+            IndexFault::Dangling(_) => removes || adds,
+            IndexFault::Stranger(_) => removes,
+        });
         let faults: Vec<IndexFault> = faults.cloned().collect();
         (!faults.is_empty()).then_some(Change::Repair { faults })
     }

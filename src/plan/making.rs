@@ -2,7 +2,7 @@
 
 use crate::crypto::KeyAlgorithm;
 use crate::model::Timestamp;
-use crate::payload::{LogEntry, timestamp_from_annotation};
+use crate::payload::{Bundle, Format, LogEntry, timestamp_from_annotation};
 use crate::plan::{Attachment, Failure, SignerKey, SignerState, Want, WantOrigin};
 use crate::trust::{Content, Proof, Signed, Verifier};
 
@@ -33,7 +33,7 @@ fn not_logged(want: &Want, state: &SignerState) -> Option<Failure> {
 
 fn unverified(want: &Want, attachment: &Attachment, state: &SignerState) -> Option<Failure> {
     let good = state.public_key().is_some_and(|key| {
-        key.verifies(&attachment.payload, &attachment.signature, state.profile.hash)
+        key.verifies(&attachment.signed_bytes(), &attachment.signature, state.profile.hash)
     });
     if good || matches!(state.key, SignerKey::Unchecked) {
         return None;
@@ -88,14 +88,26 @@ fn unproven(
 fn prove(attachment: &Attachment, state: &SignerState, now: Timestamp) -> Option<Proof> {
     let (root, key) = (state.root()?, state.public_key()?);
     let certificate = attachment.certificate.as_ref().or(state.profile.certificate.as_ref());
-    let entry = attachment.rekor_bundle.as_deref().map(LogEntry::from_annotation);
-    let token = attachment.timestamp.as_deref().and_then(timestamp_from_annotation);
+    let (entries, tokens) = evidence(attachment);
+    let content = match attachment.format() {
+        Format::Bundle => Content::Statement(&attachment.payload),
+        Format::SimpleSigning => Content::Message(&attachment.payload),
+    };
     let signed = Signed {
-        content: Content::Message(&attachment.payload),
+        content,
         signature: &attachment.signature,
         verifier: certificate.map_or(Verifier::Key(key), Verifier::Certificate),
     };
-    let entries: Vec<LogEntry> = entry.and_then(Result::ok).into_iter().collect();
-    let tokens: Vec<Vec<u8>> = token.into_iter().collect();
     Some(root.prove(&signed, &entries, &tokens, now))
+}
+
+/// The log entries and timestamps that come with a signature that was made elsewhere.
+fn evidence(attachment: &Attachment) -> (Vec<LogEntry>, Vec<Vec<u8>>) {
+    if let Some(bytes) = &attachment.bundle {
+        let bundle = Bundle::parse(bytes).ok();
+        return bundle.map(|it| (it.log_entries, it.timestamps)).unwrap_or_default();
+    }
+    let entry = attachment.rekor_bundle.as_deref().map(LogEntry::from_annotation);
+    let token = attachment.timestamp.as_deref().and_then(timestamp_from_annotation);
+    (entry.and_then(Result::ok).into_iter().collect(), token.into_iter().collect())
 }

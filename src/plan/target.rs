@@ -124,7 +124,7 @@ impl Want {
     pub fn attach(attachment: &Arc<Attachment>) -> Self {
         Self {
             signer: attachment.signer.clone(),
-            format: Format::SimpleSigning,
+            format: attachment.format(),
             identity: attachment.claim.identity.as_str().into(),
             annotations: Arc::new(attachment.claim.annotations.clone()),
             payload: Digest::of(&attachment.payload),

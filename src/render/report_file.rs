@@ -105,6 +105,8 @@ pub enum ReportResult {
     Nothing,
     /// It was removed, and is gone.
     Removed,
+    /// It is not listed any more, so that nobody finds it; the registry refuses deletes and keeps its bytes.
+    Unlisted,
     /// It was written, and was there when it was read back.
     Written,
 }
@@ -115,6 +117,7 @@ impl From<Done> for ReportResult {
             Done::AlreadyDone => Self::AlreadyDone,
             Done::Nothing => Self::Nothing,
             Done::Removed => Self::Removed,
+            Done::Unlisted => Self::Unlisted,
             Done::Written => Self::Written,
         }
     }

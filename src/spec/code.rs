@@ -32,6 +32,7 @@ macro_rules! codes {
 }
 
 codes! {
+    Bundle, "spec::bundle", "The bundle of an attachment is no signature on an image, or none that cosign takes.";
     Certificate, "spec::certificate", "A file that should hold a certificate does not.";
     CertificateMismatch, "spec::certificate_mismatch", "A certificate is for another key than the signer's.";
     Chain, "spec::chain", "A certificate chain does not lead from the certificate to its last certificate.";
@@ -59,7 +60,6 @@ codes! {
     NoImages, "spec::no_images", "The spec names no image, so there is nothing to do.";
     NoProofOfTime, "spec::no_proof_of_time", "An identity signs with certificates that end in minutes, and nothing proves the time.";
     NoSigningConfig, "spec::no_signing_config", "A signer needs services that the private deployment does not name.";
-    NotYet, "spec::not_yet", "The spec asks for something that this version cannot do yet.";
     OutOfRange, "spec::out_of_range", "A number is too small or too large.";
     Payload, "spec::payload", "The payload of an attachment is no claim about an image.";
     Platform, "spec::platform", "A text that should be a platform is not.";

@@ -12,7 +12,6 @@ mod images_from;
 mod language;
 mod load;
 mod memory_files;
-mod not_yet;
 mod options;
 mod page;
 mod place;

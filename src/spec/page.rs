@@ -18,7 +18,6 @@ reader and the [JSON Schema](../schemas/spec.schema.json). [examples](../example
   has been read, so a value cannot add TOML. `$${` is a literal `${`. `${env:NAME}` takes an environment variable, which
   the command line must allow: `--allow-env NAME`.
 - Patterns know `*`, `?` and `[…]`. They never match tags that are made from a digest (`sha256-…`).
-- What cannot be had in this version yet (`spec::not_yet`) is read and checked all the same.
 ";
 
 /// The page `docs/spec.md`: every table and key, with what it takes, its default and its meaning.

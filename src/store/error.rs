@@ -26,6 +26,8 @@ pub struct StoreError {
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum StoreErrorKind {
+    /// The manifest names a blob that the registry does not know (`MANIFEST_BLOB_UNKNOWN`).
+    BlobUnknown,
     /// Credentials could not be had: a helper failed, a variable is not set.
     Credentials,
     /// 403: these credentials may not.
@@ -62,6 +64,7 @@ impl StoreErrorKind {
     /// The stable code of this kind in reports.
     pub fn code(self) -> &'static str {
         match self {
+            Self::BlobUnknown => "registry::blob_unknown",
             Self::Credentials => "registry::credentials",
             Self::Forbidden => "registry::forbidden",
             Self::InvalidAnswer => "registry::invalid_answer",
@@ -83,6 +86,9 @@ impl StoreErrorKind {
     /// How to mend it, in the imperative.
     pub fn help(self) -> Option<&'static str> {
         match self {
+            Self::BlobUnknown => Some(
+                "run again; if it stays so, a layer that somebody else wrote has lost its blob",
+            ),
             Self::Credentials => {
                 Some("log in with `docker login`, or mend the credential helper it names")
             }

@@ -34,7 +34,7 @@ pub enum Listing {
     Tag(Option<Box<TagIndex>>),
 }
 
-/// The index behind a referrers tag, as it was found.
+/// The index behind a referrers tag, as it was found; without entries where the tag names the subject.
 #[derive(Clone, Debug)]
 pub struct TagIndex {
     /// Its digest.
@@ -62,8 +62,8 @@ impl Referrers {
 
     /// What the tag says: `found` is what reading it gave.
     ///
-    /// A tag that names the subject itself is no index: GitLab answers so where there is no such tag, and
-    /// `cosign copy` writes it.
+    /// A tag that names the subject itself lists nothing: GitLab answers so where there is no such tag, and
+    /// `cosign copy` writes it. A list takes its place.
     ///
     /// # Errors
     ///
@@ -75,7 +75,11 @@ impl Referrers {
     ) -> Result<Self, StoreError> {
         let none = Self { entries: Vec::new(), listing: Listing::Tag(None) };
         let found = match found {
-            Ok(found) if found.descriptor.digest == *subject => return Ok(none),
+            Ok(found) if found.descriptor.digest == *subject => {
+                let (digest, version) = (found.descriptor.digest, found.version);
+                let index = TagIndex { digest, version, index: empty_index() };
+                return Ok(Self { listing: Listing::Tag(Some(Box::new(index))), ..none });
+            }
             Ok(found) => found,
             Err(error) if error.kind.is_absent() => return Ok(none),
             Err(error) => return Err(error),

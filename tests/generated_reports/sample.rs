@@ -135,6 +135,7 @@ fn attachment(target: &Target) -> Arc<Attachment> {
         signature: SignatureBytes::new(vec![1, 2, 3]),
         certificate: None,
         chain: None,
+        bundle: None,
         rekor_bundle: None,
         timestamp: None,
     })

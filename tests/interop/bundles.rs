@@ -1,21 +1,16 @@
-//! Bundles on a registry without a referrers API: cosign 3 verifies ours, we read its, and both tell attestations apart.
+//! Bundles, with the referrers API and without: cosign 3 verifies ours, we read its, and both tell attestations apart.
 
 use serde_json::Value;
 
 use crate::program::{Ends as _, PASSWORD, Workshop};
 use crate::support::cosign::{Cosign, Format, KeyPair, SignOptions, VerifyOptions};
 use crate::support::images::{Image, write_layout};
+use crate::support::registries::Kind;
 use crate::{Scene, ready};
 
-fn index_tag(scene: &Scene) -> String {
-    scene.image.digest().replace(':', "-")
-}
-
+/// What is listed about the image.
 async fn index(scene: &Scene) -> Vec<Value> {
-    let tag = index_tag(scene);
-    let Some(index) = scene.publisher.manifest("app", &tag).await else { return Vec::new() };
-    let index: Value = serde_json::from_slice(&index).unwrap();
-    index["manifests"].as_array().unwrap().clone()
+    scene.publisher.referrers("app", &scene.image.digest()).await
 }
 
 fn bundle_options() -> SignOptions {
@@ -27,25 +22,31 @@ async fn cosign_3_verifies_our_bundles() {
     if !ready() {
         return;
     }
-    let scene = Scene::new().await;
-    let annotations = [("html", "<a&b>"), ("quote", "\"q\""), ("text", "é😀")];
-    scene.add("formats = [\"bundle\"]");
-    scene.add(r#"annotations = { html = "<a&b>", quote = "\"q\"", text = "é😀" }"#);
-    scene.workshop.apply();
-    let trust = scene.pair("release").trust();
-    let annotations = annotations.map(|(key, value)| (key.to_owned(), value.to_owned()));
-    let options = VerifyOptions { annotations: annotations.to_vec(), ..VerifyOptions::default() };
-    let payloads = Cosign::v3().verify(&scene.reference(), &trust, &options).unwrap();
-    assert_eq!(payloads.len(), 1);
-    let entries = index(&scene).await;
-    assert_eq!(entries.len(), 1);
-    assert_eq!(entries[0]["artifactType"], "application/vnd.dev.sigstore.bundle.v0.3+json");
-    let predicate = &entries[0]["annotations"]["dev.sigstore.bundle.predicateType"];
-    assert_eq!(predicate, "https://sigstore.dev/cosign/sign/v1");
+    for kind in Kind::BOTH {
+        let scene = Scene::on(kind, Image::oci("app")).await;
+        let annotations = [("html", "<a&b>"), ("quote", "\"q\""), ("text", "é😀")];
+        scene.add("formats = [\"bundle\"]");
+        scene.add(r#"annotations = { html = "<a&b>", quote = "\"q\"", text = "é😀" }"#);
+        scene.workshop.apply();
+        let trust = scene.pair("release").trust();
+        let annotations = annotations.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let options =
+            VerifyOptions { annotations: annotations.to_vec(), ..VerifyOptions::default() };
+        let payloads = Cosign::v3().verify(&scene.reference(), &trust, &options).unwrap();
+        assert_eq!(payloads.len(), 1);
+        let entries = index(&scene).await;
+        assert_eq!(entries.len(), 1);
+        assert_eq!(entries[0]["artifactType"], "application/vnd.dev.sigstore.bundle.v0.3+json");
+        let predicate = &entries[0]["annotations"]["dev.sigstore.bundle.predicateType"];
+        assert_eq!(predicate, "https://sigstore.dev/cosign/sign/v1");
 
-    scene.registry.take_requests();
-    scene.workshop.apply();
-    assert!(scene.registry.take_requests().writes().is_empty(), "a second apply writes nothing");
+        scene.registry.take_requests();
+        scene.workshop.apply();
+        assert!(
+            scene.registry.take_requests().writes().is_empty(),
+            "a second apply writes nothing"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -53,27 +54,31 @@ async fn bundles_of_cosign_3_count_and_their_list_is_mended() {
     if !ready() {
         return;
     }
-    let scene = Scene::new().await;
-    scene.add("formats = [\"bundle\"]\nprune = \"superseded\"");
-    let stranger = scene.new_pair("stranger");
-    for _ in 0..2 {
-        // cosign 3 does not see that it has signed already; `created` has whole seconds.
-        Cosign::v3()
-            .sign(&[scene.reference()], &scene.pair("release"), &bundle_options())
-            .success();
-        Cosign::v3().sign(&[scene.reference()], &stranger, &bundle_options()).success();
+    for kind in Kind::BOTH {
+        let scene = Scene::on(kind, Image::oci("app")).await;
+        scene.add("formats = [\"bundle\"]\nprune = \"superseded\"");
+        let stranger = scene.new_pair("stranger");
+        for _ in 0..2 {
+            // cosign 3 does not see that it has signed already; `created` has whole seconds.
+            Cosign::v3()
+                .sign(&[scene.reference()], &scene.pair("release"), &bundle_options())
+                .success();
+            Cosign::v3().sign(&[scene.reference()], &stranger, &bundle_options()).success();
+        }
+        let before = index(&scene).await.len();
+        assert!((2..=4).contains(&before), "{before}");
+        let plan = scene.workshop.run(&["plan", "--detailed-exitcode"]).ends(2);
+        // Where the registry keeps the list, there is nothing to mend.
+        let mends = plan.stdout.contains("mend what other tools wrote");
+        assert_eq!(mends, kind == Kind::Tag, "{}", plan.stdout);
+        scene.workshop.apply();
+        scene.workshop.run(&["plan", "--detailed-exitcode"]).ends(0);
+        for entry in index(&scene).await {
+            assert_eq!(entry["artifactType"], "application/vnd.dev.sigstore.bundle.v0.3+json");
+        }
+        let trust = scene.pair("release").trust();
+        Cosign::v3().verify(&scene.reference(), &trust, &VerifyOptions::default()).unwrap();
     }
-    let before = index(&scene).await.len();
-    assert!((2..=4).contains(&before), "{before}");
-    let plan = scene.workshop.run(&["plan", "--detailed-exitcode"]).ends(2);
-    assert!(plan.stdout.contains("mend what other tools wrote"), "{}", plan.stdout);
-    scene.workshop.apply();
-    scene.workshop.run(&["plan", "--detailed-exitcode"]).ends(0);
-    for entry in index(&scene).await {
-        assert_eq!(entry["artifactType"], "application/vnd.dev.sigstore.bundle.v0.3+json");
-    }
-    let trust = scene.pair("release").trust();
-    Cosign::v3().verify(&scene.reference(), &trust, &VerifyOptions::default()).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -81,26 +86,28 @@ async fn formats_are_moved_and_the_warning_names_the_key() {
     if !ready() {
         return;
     }
-    let scene = Scene::new().await;
-    scene.workshop.apply();
-    assert_eq!(scene.verified("release"), [1, 1]);
-    // Somebody else's bundle hides the tag from cosign 3.
-    let stranger = scene.new_pair("stranger");
-    Cosign::v3().sign(&[scene.reference()], &stranger, &bundle_options()).success();
-    assert_eq!(scene.verified("release"), [1, 0]);
-    scene.add("prune = \"superseded\"");
-    let plan = scene.workshop.run(&["plan"]).ends(0);
-    let said = format!("{}{}", plan.stdout, plan.stderr);
-    assert!(said.contains("format::hidden_by_bundle") && said.contains("release"), "{said}");
+    for kind in Kind::BOTH {
+        let scene = Scene::on(kind, Image::oci("app")).await;
+        scene.workshop.apply();
+        assert_eq!(scene.verified("release"), [1, 1]);
+        // Somebody else's bundle hides the tag from cosign 3.
+        let stranger = scene.new_pair("stranger");
+        Cosign::v3().sign(&[scene.reference()], &stranger, &bundle_options()).success();
+        assert_eq!(scene.verified("release"), [1, 0]);
+        scene.add("prune = \"superseded\"");
+        let plan = scene.workshop.run(&["plan"]).ends(0);
+        let said = format!("{}{}", plan.stdout, plan.stderr);
+        assert!(said.contains("format::hidden_by_bundle") && said.contains("release"), "{said}");
 
-    scene.add("formats = [\"simple-signing\", \"bundle\"]");
-    scene.workshop.apply();
-    assert_eq!(scene.verified("release"), [1, 1]);
-    scene.workshop.edit("formats = [\"simple-signing\", \"bundle\"]", "formats = [\"bundle\"]");
-    scene.workshop.apply();
-    assert_eq!(scene.verified("release"), [0, 1]);
-    assert!(scene.layers().await.is_empty());
-    scene.workshop.run(&["plan", "--detailed-exitcode"]).ends(0);
+        scene.add("formats = [\"simple-signing\", \"bundle\"]");
+        scene.workshop.apply();
+        assert_eq!(scene.verified("release"), [1, 1]);
+        scene.workshop.edit("formats = [\"simple-signing\", \"bundle\"]", "formats = [\"bundle\"]");
+        scene.workshop.apply();
+        assert_eq!(scene.verified("release"), [0, 1]);
+        assert!(scene.layers().await.is_empty());
+        scene.workshop.run(&["plan", "--detailed-exitcode"]).ends(0);
+    }
 }
 
 /// By tag one more than by digest, and one for a registry of which it is not known yet whether it has the API.
@@ -109,18 +116,22 @@ async fn a_plan_asks_for_the_list_and_for_what_it_has_not_seen() {
     if !ready() {
         return;
     }
-    let scene = Scene::new().await;
-    scene.add("formats = [\"bundle\"]");
-    scene.workshop.apply();
-    for (options, expected) in [
-        (["plan", "--detailed-exitcode"].as_slice(), 2 + 1 + 2),
-        (&["plan", "--detailed-exitcode"], 2 + 1),
-        (&["plan", "--detailed-exitcode", "--no-cache"], 2 + 1 + 2),
-    ] {
-        scene.registry.take_requests();
-        scene.workshop.run(options).ends(0);
-        let requests = scene.registry.take_requests();
-        assert_eq!(requests.len(), expected, "{options:?}: {requests:?}");
+    for kind in Kind::BOTH {
+        let scene = Scene::on(kind, Image::oci("app")).await;
+        scene.add("formats = [\"bundle\"]");
+        scene.workshop.apply();
+        // Without the API, one more finds that out.
+        let asks = 2 + usize::from(kind == Kind::Tag);
+        for (options, expected) in [
+            (["plan", "--detailed-exitcode"].as_slice(), asks + 2),
+            (&["plan", "--detailed-exitcode"], asks),
+            (&["plan", "--detailed-exitcode", "--no-cache"], asks + 2),
+        ] {
+            scene.registry.take_requests();
+            scene.workshop.run(options).ends(0);
+            let requests = scene.registry.take_requests();
+            assert_eq!(requests.len(), expected, "{options:?}: {requests:?}");
+        }
     }
 }
 

@@ -2,16 +2,24 @@
 
 use std::fs;
 
+use rcgen::KeyPair;
+
 use super::{Scene, Trust, VerifyOptions, ready};
 use crate::program::Workshop;
 use crate::support::certificates::{Authority, Purpose, Validity};
 use crate::support::cosign::Cosign;
 
 /// A root, an intermediate and a leaf in the workshop, whose key is `release.key`; tells what is trusted.
-fn issue(workshop: &Workshop) -> Trust {
+pub(crate) fn issue(workshop: &Workshop) -> Trust {
+    issue_for(workshop, KeyPair::generate().unwrap())
+}
+
+/// The same with a leaf of this key.
+pub(crate) fn issue_for(workshop: &Workshop, key: KeyPair) -> Trust {
     let root = Authority::root("Acme root");
     let intermediate = root.intermediate("Acme signing");
-    let leaf = intermediate.leaf(Purpose::CodeSigning("release@acme.com"), Validity::LONG);
+    let purpose = Purpose::CodeSigning("release@acme.com");
+    let leaf = intermediate.leaf_with(key, purpose, Validity::LONG);
     let cosign = Cosign::v3();
     cosign.import_key_pair(
         workshop.path(),

@@ -15,6 +15,7 @@ mod program;
 mod support;
 
 mod attachments;
+mod bundle_certificates;
 mod bundles;
 mod certificates;
 mod content;
@@ -25,8 +26,8 @@ mod theirs;
 
 use program::Workshop;
 use support::cosign::{Cosign, KeyPair, Trust, VerifyOptions};
-use support::docker_registry::DockerRegistry;
 use support::images::{Image, Publisher};
+use support::registries::{Kind, Registry};
 use support::tools::{self, Tool};
 
 /// Says whether the programs are here.
@@ -36,7 +37,7 @@ fn ready() -> bool {
 
 /// A registry with one image `app:1`, a workshop with the key `release`, and a spec that signs the one with the other.
 struct Scene {
-    registry: DockerRegistry,
+    registry: Registry,
     publisher: Publisher,
     workshop: Workshop,
     image: Image,
@@ -48,8 +49,12 @@ impl Scene {
     }
 
     async fn of(image: Image) -> Self {
-        let registry = DockerRegistry::start();
-        let publisher = Publisher::new(&registry);
+        Self::on(Kind::Tag, image).await
+    }
+
+    async fn on(kind: Kind, image: Image) -> Self {
+        let registry = Registry::start(kind);
+        let publisher = registry.publisher();
         publisher.push("app", &image, Some("1")).await;
         let spec = format!(
             r#"version = 1

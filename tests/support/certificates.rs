@@ -61,7 +61,11 @@ impl Authority {
 
     /// A leaf below this authority, with a new P-256 key.
     pub fn leaf(&self, purpose: Purpose<'_>, validity: Validity) -> Leaf {
-        let key = KeyPair::generate().unwrap();
+        self.leaf_with(KeyPair::generate().unwrap(), purpose, validity)
+    }
+
+    /// A leaf below this authority, of this key.
+    pub fn leaf_with(&self, key: KeyPair, purpose: Purpose<'_>, validity: Validity) -> Leaf {
         let mut parameters = CertificateParams::default();
         set_validity(&mut parameters, validity);
         parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];

@@ -67,6 +67,8 @@ pub enum Trust {
     Certificate { roots: PathBuf, identity: String },
     /// A public key.
     Key(PathBuf),
+    /// What [`Cosign::trusted_root`] made, and the owner of the certificate; any issuer.
+    Root { file: PathBuf, identity: String },
 }
 
 /// What else a signature must say, and where it lies.
@@ -135,6 +137,15 @@ impl Cosign {
         self.run(&arguments, password).success();
         fs::remove_file(plain).unwrap();
         KeyPair::named(folder, name, password)
+    }
+
+    /// Makes `FILE`, a trusted root of one authority: `chain` begins with who issues, the root is last. cosign 3 only.
+    pub fn trusted_root(&self, chain: &Path, file: &Path) {
+        let authority = format!("url=https://ca.example,certificate-chain={}", chain.display());
+        let arguments = ["trusted-root", "create", "--fulcio", &authority, "--out"];
+        let mut arguments: Vec<OsString> = arguments.into_iter().map(OsString::from).collect();
+        arguments.push(file.into());
+        self.run(&arguments, "").success();
     }
 
     /// Signs `images`, all in one run.
@@ -251,6 +262,12 @@ impl Cosign {
                 arguments.push("--insecure-ignore-sct".into());
             }
             Trust::Key(key) => push_path(&mut arguments, "--key", Some(key)),
+            Trust::Root { file, identity } => {
+                push_path(&mut arguments, "--trusted-root", Some(file));
+                arguments.extend(["--certificate-identity".into(), identity.into()]);
+                arguments.extend(["--certificate-oidc-issuer-regexp".into(), ".*".into()]);
+                arguments.push("--insecure-ignore-sct".into());
+            }
         }
         push_annotations(&mut arguments, &options.annotations);
         if let Some(hash) = options.hash {

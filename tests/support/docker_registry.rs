@@ -16,6 +16,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::certificates::{Authority, Purpose, Validity};
+use super::requests::{Request, Requests};
 use super::tokens::{ISSUER, SERVICE, TokenServer};
 use super::tools::{Credentials, Tool};
 
@@ -145,7 +146,7 @@ impl DockerRegistry {
         let mut taken = self.taken.lock().unwrap();
         let log = self.settled_log();
         let complete = log.rfind('\n').map_or(0, |at| at + 1);
-        let requests = log[*taken..complete].lines().filter_map(Request::parse).collect();
+        let requests = log[*taken..complete].lines().filter_map(request_in).collect();
         *taken = complete;
         Requests(requests)
     }
@@ -178,83 +179,17 @@ impl Drop for DockerRegistry {
     }
 }
 
-/// A request, as the registry logged it.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Request {
-    pub method: String,
-    /// Without query.
-    pub path: String,
-    pub query: Option<String>,
-    pub status: u16,
-    pub user_agent: String,
-}
-
-impl Request {
-    /// Reads a line of the combined log format: `HOST - USER [TIME] "METHOD PATH PROTO" STATUS SIZE "REFERER" "AGENT"`.
-    fn parse(line: &str) -> Option<Self> {
-        let mut quoted = line.split('"');
-        let (_, request, numbers) = (quoted.next()?, quoted.next()?, quoted.next()?);
-        let mut words = request.split(' ');
-        let (method, target) = (words.next()?.to_owned(), words.next()?);
-        let (path, query) = match target.split_once('?') {
-            Some((path, query)) => (path, Some(query.to_owned())),
-            None => (target, None),
-        };
-        Some(Self {
-            method,
-            path: path.to_owned(),
-            query,
-            status: numbers.split_whitespace().next()?.parse().ok()?,
-            user_agent: quoted.nth(2).unwrap_or_default().to_owned(),
-        })
-    }
-
-    /// Says whether it may have changed something.
-    pub fn is_write(&self) -> bool {
-        !matches!(self.method.as_str(), "GET" | "HEAD")
-    }
-}
-
-/// Requests, to be counted: `requests.method("PUT").on("/manifests/").len()`.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Requests(Vec<Request>);
-
-impl Requests {
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub fn iter(&self) -> impl Iterator<Item = &Request> {
-        self.0.iter()
-    }
-
-    /// Those of one method.
-    pub fn method(&self, method: &str) -> Self {
-        self.only(|it| it.method == method)
-    }
-
-    /// Those whose path contains `part`.
-    pub fn on(&self, part: &str) -> Self {
-        self.only(|it| it.path.contains(part))
-    }
-
-    /// Those that were answered with `status`.
-    pub fn answered(&self, status: u16) -> Self {
-        self.only(|it| it.status == status)
-    }
-
-    /// Those that may have changed something.
-    pub fn writes(&self) -> Self {
-        self.only(Request::is_write)
-    }
-
-    fn only(&self, keep: impl Fn(&Request) -> bool) -> Self {
-        Self(self.0.iter().filter(|it| keep(it)).cloned().collect())
-    }
+/// Reads a line of the combined log format: `HOST - USER [TIME] "METHOD PATH PROTO" STATUS SIZE "REFERER" "AGENT"`.
+fn request_in(line: &str) -> Option<Request> {
+    let mut quoted = line.split('"');
+    let (_, request, numbers) = (quoted.next()?, quoted.next()?, quoted.next()?);
+    let mut words = request.split(' ');
+    let (method, target) = (words.next()?.to_owned(), words.next()?);
+    Some(Request {
+        status: numbers.split_whitespace().next()?.parse().ok()?,
+        user_agent: quoted.nth(2).unwrap_or_default().to_owned(),
+        ..Request::new(method, target)
+    })
 }
 
 fn configuration(

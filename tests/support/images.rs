@@ -225,6 +225,19 @@ impl Publisher {
         }
     }
 
+    /// A publisher for a registry at `url` that is open to everybody.
+    pub fn open(url: String) -> Self {
+        // Fails only where another test of this program was first.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        Self {
+            client: Client::builder().no_proxy().build().unwrap(),
+            url,
+            access: Access::Open,
+            realm: None,
+            tokens: Mutex::default(),
+        }
+    }
+
     /// Pushes `image` and all below it, and tags it where a tag is given.
     pub async fn push(&self, repository: &str, image: &Image, tag: Option<&str>) {
         for part in image.all() {
@@ -288,6 +301,26 @@ impl Publisher {
             StatusCode::NOT_FOUND => None,
             status => panic!("GET {path}: {status}"),
         }
+    }
+
+    /// A blob.
+    pub async fn blob(&self, repository: &str, digest: &str) -> Vec<u8> {
+        let path = format!("{repository}/blobs/{digest}");
+        let request = self.request(Method::GET, repository, &path).await;
+        expect(request, StatusCode::OK).await.bytes().await.unwrap().to_vec()
+    }
+
+    /// The entries of the list of referrers of `subject`: of the registry where it keeps one, else of the tag.
+    pub async fn referrers(&self, repository: &str, subject: &str) -> Vec<Value> {
+        let path = format!("{repository}/referrers/{subject}");
+        let answer = self.request(Method::GET, repository, &path).await.send().await.unwrap();
+        let index = match answer.status() {
+            StatusCode::OK => Some(answer.bytes().await.unwrap().to_vec()),
+            _ => self.manifest(repository, &subject.replace(':', "-")).await,
+        };
+        let Some(index) = index else { return Vec::new() };
+        let index: Value = serde_json::from_slice(&index).unwrap();
+        index["manifests"].as_array().unwrap().clone()
     }
 
     /// Deletes a manifest by digest.

@@ -5,8 +5,9 @@
 set -eu
 signer=$1 key=$2 algorithm=$3
 here=$(dirname "$0")
-for payload in "$here/$signer"/*.json; do
-  signature=${payload%.json}.sig
+for payload in "$here/$signer"/*.json "$here/$signer"/*.pae; do
+  [ -e "$payload" ] || continue
+  signature=${payload%.*}.sig
   [ -s "$signature" ] && continue
   aws kms sign --key-id "$key" --message "fileb://$payload" --message-type RAW \
     --signing-algorithm "$algorithm" --output text --query Signature > "$signature.new"

@@ -5,8 +5,9 @@ set -eu
 signer=$1
 shift
 here=$(dirname "$0")
-for payload in "$here/$signer"/*.json; do
-  signature=${payload%.json}.sig
+for payload in "$here/$signer"/*.json "$here/$signer"/*.pae; do
+  [ -e "$payload" ] || continue
+  signature=${payload%.*}.sig
   [ -s "$signature" ] && continue
   gcloud kms asymmetric-sign --digest-algorithm=sha256 \
     --input-file="$payload" --signature-file="$signature.raw" "$@"

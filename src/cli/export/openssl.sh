@@ -4,8 +4,9 @@
 set -eu
 signer=$1 key=$2
 here=$(dirname "$0")
-for payload in "$here/$signer"/*.json; do
-  signature=${payload%.json}.sig
+for payload in "$here/$signer"/*.json "$here/$signer"/*.pae; do
+  [ -e "$payload" ] || continue
+  signature=${payload%.*}.sig
   [ -s "$signature" ] && continue
   openssl dgst -sha256 -sign "$key" -out "$signature.raw" "$payload"
   base64 < "$signature.raw" > "$signature.new"

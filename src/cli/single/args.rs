@@ -165,7 +165,7 @@ pub(crate) struct AttachSignatureArgs {
     /// The signature in base64: a file, the text itself, or `-` for standard input
     #[arg(long, value_name = "FILE|TEXT|-", default_value = "-")]
     pub(crate) signature: String,
-    /// What was signed; without it, what `generate` prints
+    /// What was signed, or a sigstore bundle; without it, what `generate` prints
     #[arg(long, value_name = "FILE")]
     pub(crate) payload: Option<PathBuf>,
     /// The public key: then a signature that is not its own is refused
@@ -177,8 +177,8 @@ pub(crate) struct AttachSignatureArgs {
     /// The certificates above it, in PEM, the root last
     #[arg(long, value_name = "FILE", requires = "certificate")]
     pub(crate) certificate_chain: Option<PathBuf>,
-    /// Not yet: a sigstore bundle
-    #[arg(long, value_name = "FILE")]
+    /// A sigstore bundle, attached as a referrer, instead of payload and signature
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["payload", "signature", "certificate"])]
     pub(crate) bundle: Option<PathBuf>,
     /// Not yet: the entry in the transparency log
     #[arg(long, value_name = "FILE")]

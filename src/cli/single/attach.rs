@@ -1,15 +1,15 @@
 //! `countersign attach signature`: what another tool signed.
 
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use countersign::crypto::{Hash, SignatureBytes, SignatureError};
 use countersign::exit_code::ExitCode;
 use countersign::keys::KeySource;
-use countersign::model::{Annotations, Digest, Tag};
-use countersign::payload::Claim;
-use countersign::plan::{Ability, Change, Image, Making, SignerProfile};
+use countersign::model::{Annotations, Digest, ImageRef, SignerName, Tag};
+use countersign::payload::{Bundle, Claim, Format, MadeBundle};
+use countersign::plan::{Ability, Attachment, Change, Image, Making, SignerProfile, Target};
 use countersign::store::Intent;
 
 use super::args::AttachSignatureArgs;
@@ -20,11 +20,7 @@ const LONGEST: u64 = 1 << 20;
 
 /// Attaches a signature, once however often it is called.
 pub(crate) async fn run(args: &AttachSignatureArgs, context: &Context) -> Result<ExitCode, Failed> {
-    for (given, what) in [
-        (&args.bundle, "--bundle"),
-        (&args.rekor_response, "--rekor-response"),
-        (&args.tsr, "--tsr"),
-    ] {
+    for (given, what) in [(&args.rekor_response, "--rekor-response"), (&args.tsr, "--tsr")] {
         if given.is_some() {
             return Err(not_yet(what, "attach the signature without it"));
         }
@@ -32,39 +28,37 @@ pub(crate) async fn run(args: &AttachSignatureArgs, context: &Context) -> Result
     let image = parse(&args.image)?;
     let (certificate, chain) =
         super::certificates(args.certificate.as_deref(), args.certificate_chain.as_deref())?;
-    let key = match &args.key {
-        Some(key) => Some(super::public_key(key, context).await?),
-        None => certificate.as_ref().map(|it| it.public_key().clone()),
-    };
-    let signature = signature(&args.signature)?;
     let store = super::store(context, &args.registry, &[&image], Intent::Read)?;
     let digest = digest_of(&image, &*store.store).await?;
-    let path = args.payload.clone().unwrap_or_else(|| "the payload of `generate`".into());
-    let payload = match &args.payload {
-        Some(path) => super::read(path)?,
-        None => super::generate::payload(&image, &digest, None, &Annotations::new())?,
+    let mut profile = SignerProfile { certificate, chain, ..profile(Ability::VerifyOnly)? };
+    let name = profile.name.clone();
+    let attachment = match bundle(args)? {
+        Some((path, made)) => Attachment::of_bundle(super::sign::origin(), name, path, made),
+        None => of_parts(args, &image, &digest, name)?,
     };
-    let claim = claim(&payload, &path)?;
-    same_subject(&claim, &digest, &path)?;
+    same_subject(&attachment.claim, &digest, &attachment.path)?;
 
+    let carried = profile.certificate.as_ref().or(attachment.certificate.as_ref());
+    let key = match &args.key {
+        Some(key) => Some(super::public_key(key, context).await?),
+        None => carried.map(|it| it.public_key().clone()),
+    };
+    let signed = attachment.signed_bytes();
     if let Some(key) = &key
-        && key.verifying_hash(&payload, &signature, Hash::default()).is_none()
+        && key.verifying_hash(&signed, &attachment.signature, Hash::default()).is_none()
     {
-        let text = format!("the signature is not one of this key over {}", path.display());
+        let path = attachment.path.display();
+        let text = format!("the signature is not one of this key over {path}");
         return Err(Failed::new(ExitCode::Error, "attachment::does_not_verify", text)
             .help("check that payload, signature and key belong together"));
     }
-    let ability = if key.is_some() { Ability::VerifyOnly } else { Ability::AttachOnly };
     if key.is_none() {
+        profile.ability = Ability::AttachOnly;
         context.terminal.say("the signature was not checked: give the public key with --key");
     }
-    let profile = SignerProfile { certificate, chain, ..profile(ability)? };
-    let signatures = super::signature_repository(context)?;
-    let name = profile.name.clone();
-    let attachment = super::sign::attachment(name, path, payload, claim, signature);
     let image = Image {
         attachments: vec![Arc::new(attachment)],
-        ..entry(&image, settings(), signatures.clone())
+        ..entry(&image, settings(), super::signature_repository(context)?)
     };
     let signer = Only { profile, source: key.map(|it| KeySource::PublicKey(it.into())) };
     let session = super::session(
@@ -77,18 +71,61 @@ pub(crate) async fn run(args: &AttachSignatureArgs, context: &Context) -> Result
     )?;
     let (plan, signers) = context.plan(&session).await?;
     for target in &plan.targets {
-        let (to, digest) = (&target.target.signatures, &target.target.subject.digest);
-        let word = target.changes.iter().find_map(|change| match change {
-            Change::Attach { .. } => Some("Pushing signature to"),
-            Change::Keep { .. } => Some("The signature is there already"),
-            _ => None,
-        });
-        if let Some(word) = word {
-            context.terminal.say(&format!("{word}: {to}:{}", Tag::of_signatures(digest)));
+        for change in &target.changes {
+            say(change, &target.target, context);
         }
     }
     let report = super::write_plan(plan, &signers, &session, context).await;
     super::end(report.failures(), ExitCode::Error, context)
+}
+
+fn say(change: &Change, target: &Target, context: &Context) {
+    let word = match change {
+        Change::Attach { .. } => "Pushing signature to",
+        Change::Keep { .. } => "The signature is there already",
+        _ => return,
+    };
+    let (to, digest) = (&target.signatures, &target.subject.digest);
+    let place = match change.want().map(|it| it.format) {
+        Some(Format::Bundle) => to.to_string(),
+        _ => format!("{to}:{}", Tag::of_signatures(digest)),
+    };
+    context.terminal.say(&format!("{word}: {place}"));
+}
+
+/// The bundle, where one is given; as with cosign 3, it may stand in the place of the payload.
+fn bundle(args: &AttachSignatureArgs) -> Result<Option<(PathBuf, MadeBundle)>, Failed> {
+    let Some(path) = args.bundle.as_ref().or(args.payload.as_ref()) else { return Ok(None) };
+    let content = super::read(path)?;
+    if args.bundle.is_none() && Bundle::parse(&content).is_err() {
+        return Ok(None);
+    }
+    match MadeBundle::read(&content) {
+        Ok(made) => Ok(Some((path.clone(), made))),
+        Err(error) => {
+            let text = format!("{} cannot be attached to an image", path.display());
+            Err(Failed::new(ExitCode::Error, "attachment::no_claim", text)
+                .because(&error)
+                .help("give a sigstore bundle of version 0.3 that signs an image"))
+        }
+    }
+}
+
+/// What payload and signature make.
+fn of_parts(
+    args: &AttachSignatureArgs,
+    image: &ImageRef,
+    digest: &Digest,
+    signer: SignerName,
+) -> Result<Attachment, Failed> {
+    let signature = signature(&args.signature)?;
+    let path = args.payload.clone().unwrap_or_else(|| "the payload of `generate`".into());
+    let payload = match &args.payload {
+        Some(path) => super::read(path)?,
+        None => super::generate::payload(image, digest, None, &Annotations::new())?,
+    };
+    let claim = claim(&payload, &path)?;
+    Ok(super::sign::attachment(signer, path, payload, claim, signature))
 }
 
 /// What a payload says.

@@ -10,8 +10,8 @@ use countersign::model::{Digest, ImageRef, Repository, SignerName};
 use countersign::observe::stored;
 use countersign::payload::Claim;
 use countersign::plan::{
-    Ability, Attachment, Change, Failure, Image, Making, Plan, Settings, SignerProfile, Signers,
-    Target,
+    Ability, Attachment, Change, Failure, Image, Making, Origin, Plan, Settings, SignerProfile,
+    Signers, Target,
 };
 use countersign::report::{Done, Report};
 use countersign::store::Intent;
@@ -298,6 +298,11 @@ fn public_key_pem(signers: &Signers, change: &Change) -> String {
     certificate.or_else(|| Some(state?.public_key()?.to_pem())).unwrap_or_default()
 }
 
+/// Where the engine is told that something stands.
+pub(crate) fn origin() -> Origin {
+    Origin { file: "the command line".into(), line: 1 }
+}
+
 /// A signature as the engine takes it.
 pub(crate) fn attachment(
     signer: SignerName,
@@ -307,7 +312,7 @@ pub(crate) fn attachment(
     signature: SignatureBytes,
 ) -> Attachment {
     Attachment {
-        origin: countersign::plan::Origin { file: "the command line".into(), line: 1 },
+        origin: origin(),
         signer,
         path,
         payload,
@@ -315,6 +320,7 @@ pub(crate) fn attachment(
         signature,
         certificate: None,
         chain: None,
+        bundle: None,
         rekor_bundle: None,
         timestamp: None,
     }

@@ -55,7 +55,7 @@ fn section(report: &TargetReport) -> Section<'_> {
     for Outcome { change, result } in &report.outcomes {
         match (result, change) {
             (Ok(Done::Written), _) => tally.written += 1,
-            (Ok(Done::Removed), _) => tally.removed += 1,
+            (Ok(Done::Removed | Done::Unlisted), _) => tally.removed += 1,
             (Ok(_), Change::Foreign { standing: Standing::Unexamined, .. }) => {
                 tally.unexamined += 1;
             }
@@ -68,8 +68,9 @@ fn section(report: &TargetReport) -> Section<'_> {
     }
     let line = |outcome: &Outcome| of_outcome(outcome, target);
     let told = |it: &Outcome| {
-        it.result.is_ok() && !matches!(it.change.action(), Action::Foreign | Action::Moved)
-            || lines::is_quiet(&it.change)
+        let is_told = !matches!(it.change.action(), Action::Foreign | Action::Moved);
+        let is_done = it.result.as_ref().is_ok_and(|done| *done != Done::Unlisted);
+        is_done && is_told || lines::is_quiet(&it.change)
     };
     Section {
         target,

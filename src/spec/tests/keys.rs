@@ -4,8 +4,8 @@ use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, 
 
 use crate::crypto::{Hash, PrivateKey};
 use crate::keys::{KeySource, PublicKeySource};
-use crate::model::{Annotations, Secret};
-use crate::payload::SimpleSigning;
+use crate::model::{Annotations, Digest, Secret};
+use crate::payload::{Format, NewBundle, SignStatement, SimpleSigning, statement_signed_bytes};
 use crate::plan::Ability;
 use crate::spec::tests::{DIGEST, World, all};
 
@@ -149,6 +149,44 @@ fn attachments_are_read_and_verified() {
     raw.files.add("out/s", room.key.sign(payload.as_bytes(), Hash::Sha256).unwrap().as_bytes());
     let problems = raw.load().unwrap_err();
     assert!(all(&problems).contains("base64 -w0"), "{}", all(&problems));
+}
+
+#[test]
+fn bundles_are_read_and_verified() {
+    let (room, other) = (Room::new(), Room::new());
+    let digest: Digest = DIGEST.parse().unwrap();
+    let annotations = Annotations::from([("build".to_owned(), "7".to_owned())]);
+    let statement = SignStatement { digest: &digest, annotations: &annotations }.to_bytes();
+    let signature = room.key.sign(&statement_signed_bytes(&statement), Hash::Sha256).unwrap();
+    let key = room.key.public_key();
+    let bundle = NewBundle {
+        key,
+        certificate: None,
+        statement: &statement,
+        signature: &signature,
+        log_entries: &[],
+        timestamps: &[],
+    };
+    let bundle = String::from_utf8(bundle.to_bytes()).unwrap();
+    let text =
+        format!("{ROOM}{IMAGE}[[images.attachments]]\nsigner = \"room\"\nbundle = \"out/b\"\n");
+    let world = |public: &Room, bundle: &str| {
+        World::new(&text).file("room.pub", &public.public()).file("out/b", bundle)
+    };
+    let spec = world(&room, &bundle).spec();
+    let attachment = &spec.desired.images[0].attachments[0];
+    assert_eq!(attachment.format(), Format::Bundle);
+    assert_eq!(attachment.claim.annotations, annotations);
+    assert_eq!(attachment.claim.digest, digest);
+    assert_eq!(attachment.bundle.as_deref(), Some(bundle.as_bytes()));
+    assert_eq!(world(&other, &bundle).problems(), ["signature_mismatch 9"]);
+    assert_eq!(world(&room, "{}").problems(), ["bundle 9"]);
+    let older = bundle.replace(".v0.3+json", "+json;version=0.2");
+    assert_eq!(world(&room, &older).problems(), ["bundle 9"]);
+
+    let beside = format!("{text}certificate = \"out/b\"\n");
+    let world = World::new(&beside).file("room.pub", &room.public()).file("out/b", &bundle);
+    assert!(world.problems().contains(&"conflict 10".to_owned()));
 }
 
 #[test]

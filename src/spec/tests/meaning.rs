@@ -189,10 +189,10 @@ fn the_same_image_twice_is_an_error_only_with_the_same_settings() {
 }
 
 #[test]
-fn what_comes_later_is_refused_with_a_code() {
+fn a_bundle_that_is_none_and_a_payload_beside_it_are_both_told() {
     table(&[(
         "[[images]]\nreference = \"a:1\"\n[[images.attachments]]\nsigner = \"release\"\nbundle = \"cosign.key\"\npayload = \"x\"",
-        &["not_yet 5", "conflict 6"],
+        &["bundle 5", "conflict 6"],
     )]);
 }
 

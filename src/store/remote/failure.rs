@@ -54,6 +54,7 @@ pub(super) fn of_answer(answer: &Answer, purpose: Purpose) -> Failure {
     let envelope = Envelope::read(&answer.body);
     let writes_tag = matches!(purpose, Purpose::Tag | Purpose::TagIf);
     let is_html = is_html(&answer.headers);
+    let is_write = writes_tag || purpose == Purpose::Write;
     let kind = match answer.status {
         StatusCode::TOO_MANY_REQUESTS => StoreErrorKind::Throttled,
         StatusCode::REQUEST_TIMEOUT => StoreErrorKind::Unavailable,
@@ -66,6 +67,13 @@ pub(super) fn of_answer(answer: &Answer, purpose: Purpose) -> Failure {
         }
         StatusCode::PRECONDITION_FAILED if writes_tag => StoreErrorKind::ImmutableTag,
         StatusCode::FORBIDDEN => StoreErrorKind::Forbidden,
+        status
+            if is_write
+                && status.is_client_error()
+                && envelope.has_code("MANIFEST_BLOB_UNKNOWN") =>
+        {
+            StoreErrorKind::BlobUnknown
+        }
         // A web server that is no registry has no say in what exists.
         StatusCode::NOT_FOUND if is_html && !answer.is_from_registry() => {
             StoreErrorKind::InvalidAnswer
@@ -172,6 +180,11 @@ impl Envelope {
 
     pub(super) fn has_code(&self, code: &str) -> bool {
         self.errors.iter().any(|(found, _)| found == code)
+    }
+
+    /// Says whether a registry says that what was asked about is not there.
+    pub(super) fn says_absent(&self) -> bool {
+        self.has_code("NAME_UNKNOWN") || self.has_code("MANIFEST_UNKNOWN")
     }
 
     /// ECR, Harbor, Quay, GAR and Docker Hub each say it in their own way.

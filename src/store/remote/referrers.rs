@@ -10,7 +10,7 @@ use crate::store::StoreErrorKind;
 use crate::store::referrers::MOST_REFERRERS;
 use crate::store::remote::answer::Answer;
 use crate::store::remote::auth::Access;
-use crate::store::remote::failure::{self, Failure, Purpose};
+use crate::store::remote::failure::{self, Envelope, Failure, Purpose};
 use crate::store::remote::host::Request;
 use crate::store::remote::session::{Call, Redirects, call, target};
 use crate::store::remote::tags::next_page;
@@ -31,8 +31,8 @@ enum Said {
     List(Vec<Descriptor>),
     /// There is no such API.
     NoApi,
-    /// There is no such repository: that tells nothing about the API.
-    NoRepository,
+    /// There is no such repository or image: that tells nothing about the API.
+    NoSubject,
 }
 
 /// What the registry's own list says; `None` where the tag must be read instead.
@@ -52,7 +52,7 @@ pub(super) async fn list(
             Ok(Support::Api)
         }
         Ok(Said::NoApi) => Ok(Support::Tag),
-        Ok(Said::NoRepository) => Err(None),
+        Ok(Said::NoSubject) => Err(None),
         Err(failure) => Err(Some(failure)),
     };
     let support = host.referrers.get_or_try_init(finding_out).await.copied();
@@ -61,7 +61,7 @@ pub(super) async fn list(
         (Ok(Support::Tag), None) | (Err(None), _) => Ok(None),
         (Ok(Support::Api), None) => match ask(shared, repository, subject).await? {
             Said::List(entries) => Ok(Some(entries)),
-            Said::NoApi | Said::NoRepository => Ok(None),
+            Said::NoApi | Said::NoSubject => Ok(None),
         },
         (Err(Some(failure)), _) => Err(failure),
     }
@@ -116,7 +116,7 @@ fn page_of(answer: &Answer) -> Result<Said, Failure> {
     match answer.status {
         StatusCode::OK if answer.media_type() != Some(media_type::OCI_INDEX) => Ok(Said::NoApi),
         // We asked for no filter: what is filtered is not the whole list.
-        StatusCode::OK if answer.header("oci-filters-applied").is_some() => {
+        StatusCode::OK if answer.header("oci-filters-applied").is_some_and(|it| !it.is_empty()) => {
             let detail = "it filters its list of referrers, and was not asked to";
             Err(Failure::new(StoreErrorKind::InvalidAnswer, detail))
         }
@@ -124,12 +124,7 @@ fn page_of(answer: &Answer) -> Result<Said, Failure> {
             Ok(index) => Ok(Said::List(index.manifests)),
             Err(error) => Err(Failure::new(StoreErrorKind::InvalidAnswer, error.to_string())),
         },
-        StatusCode::NOT_FOUND
-            if failure::of_answer(answer, Purpose::Read).kind
-                == StoreErrorKind::RepositoryUnknown =>
-        {
-            Ok(Said::NoRepository)
-        }
+        StatusCode::NOT_FOUND if Envelope::read(&answer.body).says_absent() => Ok(Said::NoSubject),
         StatusCode::BAD_REQUEST
         | StatusCode::METHOD_NOT_ALLOWED
         | StatusCode::NOT_ACCEPTABLE

@@ -88,6 +88,8 @@ fn entries_leave_a_list_only_where_something_may_be_removed() {
     let world = bundled().has("release", &[]).with(in_bundle).with(faults);
     assert_eq!(mended(&world), 1);
     assert_eq!(mended(&world.prune(Prune::Superseded)), 3);
+    // What is not there would keep a bundle from being listed.
+    assert_eq!(mended(&bundled().with(faults)), 2);
     // Where no bundles are declared, the list is not ours.
     let at_tag = super::world().wants("release", &[]).has("release", &[]).with(faults);
     assert_eq!(mended(&at_tag.prune(Prune::Superseded)), 0);

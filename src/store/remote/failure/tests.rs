@@ -21,7 +21,12 @@ fn each_status_has_one_meaning() {
     use StoreErrorKind as Kind;
     let unknown = r#"{"errors":[{"code":"NAME_UNKNOWN","message":"no"}]}"#;
     let immutable = r#"{"errors":[{"code":"DENIED","message":"Tag is IMMUTABLE"}]}"#;
+    let blob = r#"{"errors":[{"code":"DIGEST_INVALID"},{"code":"MANIFEST_BLOB_UNKNOWN"}]}"#;
     for (status, body, purpose, expected) in [
+        (400, blob, Purpose::Tag, Kind::BlobUnknown),
+        (400, blob, Purpose::Read, Kind::Refused),
+        (404, blob, Purpose::Write, Kind::BlobUnknown),
+        (503, blob, Purpose::Write, Kind::Unavailable),
         (301, "", Purpose::Read, Kind::Redirect),
         (400, "", Purpose::Read, Kind::Refused),
         (401, "", Purpose::Read, Kind::Unauthorized),
