@@ -223,6 +223,7 @@ async fn a_key_is_opened_once_a_run_and_for_a_plan_not_at_all() {
     let applier = Applier {
         store: store as Arc<dyn Store>,
         keyring: Arc::clone(&keyring),
+        witnesses: Arc::default(),
         clock: Arc::new(SystemClock),
         jobs: 16,
         stop: Stop::default(),

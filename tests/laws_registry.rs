@@ -291,6 +291,7 @@ impl Real {
         let applier = Applier {
             store: store as Arc<dyn Store>,
             keyring: Arc::clone(&self.world.keyring),
+            witnesses: Arc::default(),
             clock: self.world.observer().clock,
             jobs: self.jobs,
             stop: Stop::default(),

@@ -7,9 +7,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::apply::converge::{ATTEMPTS, Converge, give_way, lost_race};
-use crate::apply::prepare::sign;
+use crate::apply::make::{Fresh, Makers, does_not_verify};
 use crate::apply::step::{Step, StepId};
-use crate::crypto::SignatureBytes;
 use crate::model::{Descriptor, Digest, Index, Locator, Tag, media_type};
 use crate::observe::{failure_of, look, read_bundle, read_carrier, read_referrers, reads};
 use crate::payload::{
@@ -17,6 +16,7 @@ use crate::payload::{
 };
 use crate::plan::{Change, Failure, FailureClass, IndexFault, Target};
 use crate::report::Done;
+use crate::sigstore::Evidence;
 use crate::store::referrers::empty_index;
 use crate::store::{Expected, Listed, Listing, Referrers, StoreErrorKind};
 
@@ -64,7 +64,12 @@ impl IndexEdit {
 
 impl Converge {
     /// Makes every bundle that is to be written.
-    pub(super) async fn sign_bundles(&self, target: &Target, steps: &mut [Step]) {
+    pub(super) async fn sign_bundles(
+        &self,
+        target: &Target,
+        makers: &Makers<'_>,
+        steps: &mut [Step],
+    ) {
         let mut subject = None;
         for step in steps.iter_mut().filter(|step| step.result.is_none()) {
             if step.change.want().is_none() {
@@ -76,7 +81,9 @@ impl Converge {
                 subject = Some(found.map_err(|error| failure_of(&error)));
             }
             let prepared = match &subject {
-                Some(Ok(subject)) => self.prepare_bundle(target, subject, &step.change).await,
+                Some(Ok(subject)) => {
+                    self.prepare_bundle(target, subject, makers, &step.change).await
+                }
                 Some(Err(reason)) => Err(reason.clone()),
                 None => continue,
             };
@@ -91,47 +98,47 @@ impl Converge {
         &self,
         target: &Target,
         subject: &Descriptor,
+        makers: &Makers<'_>,
         change: &Change,
     ) -> Result<PreparedReferrer, Failure> {
         let defect =
             || Failure::error("run::defect", "a bundle without a signer was to be written");
         let want = change.want().ok_or_else(defect)?;
         let state = self.signers.get(&want.signer).ok_or_else(defect)?;
-        let key = state.public_key().ok_or_else(defect)?;
-        let (statement, signature) = match change {
+        let (statement, fresh) = match change {
             // The certificate goes to the signature that is there, over the statement as it is spelt.
             Change::Attach { to: Some(found), .. } => {
                 let store = &*self.applier.store;
                 let bundle = read_bundle(store, &target.signatures, &found.id.annotations).await?;
                 let signature = bundle.signature().cloned().ok_or_else(defect)?;
-                (bundle.envelope.payload, signature)
+                let fresh = Fresh {
+                    signature,
+                    public_key: state.public_key().ok_or_else(defect)?.clone(),
+                    certificate: state.profile.certificate.clone(),
+                    chain: None,
+                    evidence: Evidence::default(),
+                };
+                (bundle.envelope.payload, fresh)
             }
             _ => {
                 let statement = want.payload_bytes(&target.subject.digest);
-                let signed = statement_signed_bytes(&statement);
-                let signature: SignatureBytes =
-                    sign(want, &signed, &self.signers, &self.applier.keyring).await?;
-                (statement, signature)
+                let fresh = makers.make(want, &statement).await?;
+                (statement, fresh)
             }
         };
         let signed = statement_signed_bytes(&statement);
-        if !key.verifies(&signed, &signature, state.profile.hash) {
-            return Err(Failure::error(
-                "signature::does_not_verify",
-                format!("what {} gave does not verify under its public key", want.signer),
-            )
-            .help("nothing was uploaded; check that `key` and `public_key` belong together"));
+        if !fresh.public_key.verifies(&signed, &fresh.signature, state.profile.hash) {
+            return Err(does_not_verify(want));
         }
-        let certificate = state.profile.certificate.as_ref();
         let bundle = NewBundle {
-            key,
-            certificate,
+            key: &fresh.public_key,
+            certificate: fresh.certificate.as_ref(),
             statement: &statement,
-            signature: &signature,
-            log_entries: &[],
-            timestamps: &[],
-        }
-        .to_bytes();
+            signature: &fresh.signature,
+            log_entries: &fresh.evidence.log_entries,
+            timestamps: &fresh.evidence.timestamps,
+        };
+        let bundle = bundle.to_bytes();
         let manifest = bundle_referrer(&bundle, subject, self.applier.clock.now());
         let bytes = Bytes::from(manifest.to_bytes());
         let entry = listing_of(&Descriptor::of(media_type::OCI_MANIFEST, &bytes), &manifest);

@@ -7,11 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::sync::Semaphore;
 
 use crate::apply::Applier;
+use crate::apply::make::Makers;
 use crate::apply::prepare::prepare;
 use crate::apply::remove::{TagsByDigest, delete};
 use crate::apply::step::{Step, StepId, first_failure, hold_removals};
+use crate::apply::turn::Turn;
 use crate::model::{Digest, Locator, Tag};
 use crate::observe::{ReadCarrier, failure_of, look, read_carrier, read_referrers, reads};
 use crate::payload::{Carrier, CarrierBytes, Format};
@@ -31,6 +34,8 @@ pub(super) struct Converge {
     pub(super) applier: Applier,
     pub(super) signers: Arc<Signers>,
     pub(super) tags: TagsByDigest,
+    /// As many as are worked on side by side.
+    pub(super) turns: Arc<Semaphore>,
 }
 
 /// The carrier as it was just read.
@@ -52,7 +57,7 @@ impl Current {
 
 impl Converge {
     /// Does the changes of one subject.
-    pub(super) async fn target(&self, plan: TargetPlan) -> TargetReport {
+    pub(super) async fn target(&self, plan: TargetPlan, turn: &Turn) -> TargetReport {
         let target = Arc::clone(&plan.target);
         let steps = plan.changes.into_iter().map(Step::new).enumerate();
         let (referrers, tag): (Vec<_>, Vec<_>) =
@@ -61,6 +66,9 @@ impl Converge {
             referrers.into_iter().unzip();
         let (tag_places, mut tag): (Vec<usize>, Vec<Step>) = tag.into_iter().unzip();
         let listed = plan.referrers.listed.unwrap_or_default();
+        let makers = self.makers(turn);
+        self.sign(&target, &makers, &mut tag).await;
+        self.sign_bundles(&target, &makers, &mut referrers).await;
         let ended = self.both(&target, plan.carrier, listed, &mut tag, &mut referrers).await;
         let places = tag_places.into_iter().chain(referrer_places);
         let mut steps: Vec<(usize, Step)> = places.zip(tag.into_iter().chain(referrers)).collect();
@@ -84,8 +92,6 @@ impl Converge {
         tag: &mut [Step],
         referrers: &mut [Step],
     ) -> Result<(), Failure> {
-        self.sign(target, tag).await;
-        self.sign_bundles(target, referrers).await;
         let listed = self.add_bundles(target, listed, referrers).await?;
         hold_removals(tag, first_failure(referrers).or(first_failure(tag)));
         if tag.iter().any(|step| step.result.is_none()) {
@@ -120,15 +126,23 @@ impl Converge {
         Err(lost_race(target))
     }
 
+    fn makers<'a>(&'a self, turn: &'a Turn) -> Makers<'a> {
+        Makers {
+            signers: &self.signers,
+            keyring: &self.applier.keyring,
+            witnesses: &self.applier.witnesses,
+            turn,
+        }
+    }
+
     /// Makes every signature that needs no look at the carrier.
-    async fn sign(&self, target: &Target, steps: &mut [Step]) {
+    async fn sign(&self, target: &Target, makers: &Makers<'_>, steps: &mut [Step]) {
         for step in steps.iter_mut().filter(|step| step.result.is_none()) {
             let needs_carrier =
                 matches!(step.change, Change::Attach { to: Some(_), .. } | Change::Clean { .. });
             if !needs_carrier {
                 let digest = &target.subject.digest;
-                let keyring = &self.applier.keyring;
-                let prepared = prepare(&step.change, digest, &self.signers, keyring, None).await;
+                let prepared = prepare(&step.change, digest, makers, None).await;
                 if let Err(reason) = &prepared {
                     step.result = Some(Err(reason.clone()));
                 }
@@ -295,11 +309,11 @@ impl Converge {
             let layer = current.carrier.layers().find(|layer| layer.id() == found.id);
             let prepared = match layer.and_then(|layer| Some((layer, layer.signature()?))) {
                 Some((layer, signature)) => {
-                    let keyring = &self.applier.keyring;
                     let digest = &target.subject.digest;
-                    let prepared =
-                        prepare(&step.change, digest, &self.signers, keyring, Some(signature))
-                            .await;
+                    // Nothing is signed, so nothing is waited for.
+                    let turn = Turn::alone();
+                    let makers = self.makers(&turn);
+                    let prepared = prepare(&step.change, digest, &makers, Some(signature)).await;
                     prepared.map(|mut prepared| {
                         let annotations = prepared.addition.annotations;
                         prepared.addition.payload = layer.descriptor.clone();

@@ -5,10 +5,12 @@
 
 mod bundles;
 mod converge;
+mod make;
 mod prepare;
 mod remove;
 mod single;
 mod step;
+mod turn;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,17 +18,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::StreamExt as _;
 use futures::stream;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 pub use single::{Made, Removed, delete_tag};
 
 use crate::apply::converge::Converge;
 use crate::apply::remove::TagsByDigest;
+use crate::apply::turn::Turn;
 use crate::event::{Event, Listener};
 use crate::keys::Keyring;
 use crate::model::{Clock, Digest, Repository};
 use crate::plan::{Change, Failure, FailureClass, Plan, Signers, Target, TargetPlan};
 use crate::report::{Done, Outcome, Report, RunVerdict, TargetReport};
+use crate::sigstore::Witnesses;
 use crate::store::Store;
 
 /// Everything that a run writes with.
@@ -36,6 +40,8 @@ pub struct Applier {
     pub store: Arc<dyn Store>,
     /// The signers.
     pub keyring: Arc<Keyring>,
+    /// Who bears witness to new signatures: logs and timestamp authorities.
+    pub witnesses: Arc<Witnesses>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// How many subjects are worked on side by side; the store limits the requests to each host.
@@ -64,6 +70,10 @@ impl Stop {
 /// goes on.
 type Settled = watch::Receiver<Option<Result<(), FailureClass>>>;
 
+/// How many subjects are under way where some of them wait for services: Rekor v2 answers once a second, however
+/// many ask.
+const WAITING: usize = 128;
+
 /// Tells those who wait that a subject is done.
 type Settling = watch::Sender<Option<Result<(), FailureClass>>>;
 
@@ -86,7 +96,9 @@ impl Applier {
             applier: self.clone(),
             signers: Arc::clone(signers),
             tags: TagsByDigest::default(),
+            turns: Arc::new(Semaphore::new(self.jobs.max(1))),
         });
+        let under_way = if self.witnesses.is_empty() { self.jobs } else { self.jobs.max(WAITING) };
         let mut order: Vec<(usize, usize, TargetPlan)> = plan
             .targets
             .into_iter()
@@ -114,7 +126,7 @@ impl Applier {
                 let task = tokio::spawn(task);
                 async move { (at, task.await) }
             })
-            .buffer_unordered(self.jobs.max(1));
+            .buffer_unordered(under_way.max(1));
         let mut reports = Vec::new();
         while let Some((at, report)) = working.next().await {
             match report {
@@ -167,6 +179,7 @@ async fn work(
             return refused(plan, &reason.help("mend what failed there, and run again"));
         }
     }
+    let turn = Turn::take(&converge.turns).await;
     if converge.applier.stop.is_stopped() {
         let reason = Failure::new(
             "run::interrupted",
@@ -177,7 +190,7 @@ async fn work(
     }
     // Heard only now: what is heard to begin is also finished when the run is told to stop.
     listener.hear(&Event::TargetStarted { target: &plan.target });
-    converge.target(plan).await
+    converge.target(plan, &turn).await
 }
 
 /// The report of a subject of which nothing is written.

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::apply::make::{Makers, does_not_verify};
 use crate::crypto::{Certificate, Chain, SignatureBytes};
-use crate::keys::Keyring;
 use crate::model::{Annotations, Descriptor, Digest, media_type};
-use crate::observe::key_failure;
-use crate::payload::{Addition, annotation};
-use crate::plan::{Change, Failure, SignerKey, SignerState, Signers, Want, WantOrigin};
+use crate::payload::{Addition, annotation, timestamp_to_annotation};
+use crate::plan::{Change, Failure, SignerKey, SignerState, WantOrigin};
+use crate::sigstore::Evidence;
 
 /// A signature that is ready to be written, and the payload that goes with it.
 #[derive(Clone, Debug)]
@@ -22,12 +22,12 @@ pub(super) struct Prepared {
 ///
 /// # Errors
 ///
-/// When the key cannot be opened or used, or what it gave does not verify under the signer's public key.
+/// When the key cannot be opened or used, or what it gave does not verify under the signer's public key; when what
+/// must bear witness does not.
 pub(super) async fn prepare(
     change: &Change,
     digest: &Digest,
-    signers: &Signers,
-    keyring: &Keyring,
+    makers: &Makers<'_>,
     to: Option<SignatureBytes>,
 ) -> Result<Prepared, Failure> {
     let Some(want) = change.want() else {
@@ -41,7 +41,7 @@ pub(super) async fn prepare(
         Change::Attach { to: Some(found), want } if found.id.payload != want.payload => None,
         _ => Some(want.payload_bytes(digest)),
     };
-    let state = signers.get(&want.signer);
+    let state = makers.signers.get(&want.signer);
     let profile = state.map(|it| &it.profile);
     let mut certificate = profile.and_then(|it| it.certificate.clone());
     let mut chain = profile.and_then(|it| it.chain.clone());
@@ -64,21 +64,18 @@ pub(super) async fn prepare(
             attachment.signature.clone()
         }
         (WantOrigin::Owed | WantOrigin::Sign, None) => {
-            let payload = payload.as_deref().unwrap_or_default();
-            sign(want, payload, signers, keyring).await?
+            let fresh = makers.make(want, payload.as_deref().unwrap_or_default()).await?;
+            (certificate, chain) = (fresh.certificate, fresh.chain);
+            add_evidence(&mut annotations, &fresh.evidence)?;
+            fresh.signature
         }
     };
     let checked = |state: &&SignerState| !matches!(state.key, SignerKey::Unchecked);
     if let (Some(payload), Some(state)) = (&payload, state.filter(checked)) {
-        let good = state
-            .public_key()
-            .is_some_and(|key| key.verifies(payload, &signature, state.profile.hash));
-        if !good {
-            return Err(Failure::error(
-                "signature::does_not_verify",
-                format!("what {} gave does not verify under its public key", want.signer),
-            )
-            .help("nothing was uploaded; check that `key` and `public_key` belong together"));
+        let certified = certificate.as_ref().map(Certificate::public_key);
+        let key = state.public_key().or(certified);
+        if !key.is_some_and(|key| key.verifies(payload, &signature, state.profile.hash)) {
+            return Err(does_not_verify(want));
         }
     }
     annotations.insert(annotation::SIGNATURE.to_owned(), signature.to_base64());
@@ -94,16 +91,19 @@ pub(super) async fn prepare(
     Ok(Prepared { addition: Addition { payload: descriptor, annotations }, payload })
 }
 
-pub(super) async fn sign(
-    want: &Want,
-    payload: &[u8],
-    signers: &Signers,
-    keyring: &Keyring,
-) -> Result<SignatureBytes, Failure> {
-    let signer = keyring.signer(&want.signer).await.map_err(|error| key_failure(&error))?;
-    let hash = signers.get(&want.signer).map(|it| it.profile.hash).unwrap_or_default();
-    let signed = signer.sign(payload, hash).await.map_err(|error| key_failure(&error))?;
-    Ok(signed.signature)
+/// A layer has one annotation for a log entry and one for a timestamp.
+fn add_evidence(annotations: &mut Annotations, evidence: &Evidence) -> Result<(), Failure> {
+    if let Some(entry) = evidence.log_entries.first() {
+        let text = entry.to_annotation().ok_or_else(|| {
+            Failure::error("run::defect", "a log entry came that no simple signature can carry")
+        })?;
+        annotations.insert(annotation::BUNDLE.to_owned(), text);
+    }
+    if let Some(token) = evidence.timestamps.first() {
+        let text = timestamp_to_annotation(token);
+        annotations.insert(annotation::TIMESTAMP.to_owned(), text);
+    }
+    Ok(())
 }
 
 fn add_certificate(

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use crate::apply::Applier;
+use crate::apply::make::Makers;
 use crate::apply::prepare::prepare;
 use crate::apply::remove::{TagsByDigest, delete};
+use crate::apply::turn::Turn;
 use crate::model::{Digest, Locator, Repository, Tag};
 use crate::observe::failure_of;
 use crate::payload::annotation;
@@ -41,7 +43,9 @@ impl Applier {
         digest: &Digest,
         signers: &Signers,
     ) -> Result<Made, Failure> {
-        let prepared = prepare(change, digest, signers, &self.keyring, None).await?;
+        let (keyring, witnesses) = (&*self.keyring, &*self.witnesses);
+        let makers = Makers { signers, keyring, witnesses, turn: &Turn::alone() };
+        let prepared = prepare(change, digest, &makers, None).await?;
         let signature = prepared.addition.annotations.get(annotation::SIGNATURE);
         let signature = signature.cloned().unwrap_or_default();
         Ok(Made { payload: prepared.payload, signature })

@@ -101,6 +101,7 @@ async fn write(
     let applier = Applier {
         store: Arc::clone(&session.store),
         keyring: Arc::clone(&session.observer.keyring),
+        witnesses: session.witnesses(signers).await,
         clock: Arc::clone(&context.clock),
         jobs: session.observer.options.jobs,
         stop: context.signals.stop.clone(),

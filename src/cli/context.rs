@@ -10,7 +10,7 @@ use countersign::model::{Clock, SafeUrl, SystemClock};
 use countersign::observe::{Immutable, ObserveOptions, Observer, Shard};
 use countersign::plan::{Desired, Plan, Signers};
 use countersign::render::{Detail, Style};
-use countersign::sigstore::{Deployment, Opened};
+use countersign::sigstore::{Deployment, Network, Opened, Witnesses};
 use countersign::spec::{AllowEnv, LoadOptions, Sigstore, Spec, Untrusted};
 use countersign::store::{
     CachedStore, Intent, LayoutStore, ProcessEnvironment, Proxies, RegistryRule, RemoteOptions,
@@ -48,6 +48,17 @@ pub(crate) struct Session {
     /// The part of the store that sends requests, which are counted.
     pub(crate) registries: Arc<RemoteStore>,
     pub(crate) observer: Observer,
+    /// How sigstore's services are reached.
+    network: Network,
+}
+
+impl Session {
+    /// Who bears witness to the new signatures of `signers`.
+    pub(crate) async fn witnesses(&self, signers: &Signers) -> Arc<Witnesses> {
+        let Observer { deployment, clock, .. } = &self.observer;
+        let network = self.network.clone();
+        Arc::new(Witnesses::of_signers(signers, deployment, network, clock).await)
+    }
 }
 
 impl Context {
@@ -136,7 +147,8 @@ impl Context {
             clock: Arc::clone(&self.clock),
             options,
         };
-        Ok(Session { desired: spec.desired, store, registries, observer })
+        let network = Network::new(Arc::clone(&self.environment) as Arc<_>);
+        Ok(Session { desired: spec.desired, store, registries, observer, network })
     }
 
     /// Where immutable content is kept: `countersign` in the XDG folder for caches.

@@ -9,8 +9,11 @@ use tokio::sync::Mutex;
 use crate::crypto::{Certificate, Chain, Hash, PrivateKey, PublicKey};
 use crate::keys::{KeyError, KeyErrorKind, Signed, Signer};
 use crate::model::{Clock, SignerName, Timestamp};
+use crate::plan::Failure;
 use crate::sigstore::identity::{AUDIENCE, IdentitySource};
-use crate::sigstore::{Fulcio, Service, ServiceError, ServiceErrorKind};
+use crate::sigstore::{
+    Deployment, Fulcio, Network, Service, ServiceError, ServiceErrorKind, no_config,
+};
 use crate::trust::{IdentityPolicy, TrustedRoot};
 
 /// A signer whose certificates come from Fulcio.
@@ -45,6 +48,51 @@ impl Session {
         let (first, last) = (self.certificate.not_before(), self.certificate.not_after());
         let life = last.as_seconds().saturating_sub(first.as_seconds());
         now.as_seconds() < last.as_seconds().saturating_sub(life / RESERVE)
+    }
+}
+
+/// What signers without a key are made with: services, and somebody who says who signs.
+#[derive(Clone, Debug)]
+pub struct Keyless {
+    /// Where the certification authority and whom to trust come from.
+    pub deployment: Arc<Deployment>,
+    /// Where identity tokens come from.
+    pub identity: Arc<dyn IdentitySource>,
+    /// How services are reached.
+    pub network: Network,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Keyless {
+    /// A signer that signs as `policy` says. Opens the deployment, and sends nothing else.
+    pub(super) async fn signer(
+        &self,
+        name: &SignerName,
+        policy: &Arc<IdentityPolicy>,
+    ) -> Result<KeylessSigner, KeyError> {
+        let unable = |why: Failure| {
+            let error = KeyError::new("sign as", name, KeyErrorKind::Unsupported);
+            let error = error.because(why.message);
+            match why.help {
+                Some(help) => error.advise(help),
+                None => error,
+            }
+        };
+        let opened = self.deployment.opened().await.map_err(unable)?;
+        let config = opened.config.ok_or_else(|| unable(no_config(name)))?;
+        let authority = config.certificate_authority(self.clock.now());
+        let authority = authority.map_err(|error| unable(Failure::from(&error)))?;
+        let fulcio = Fulcio::new(&authority.url, &self.network);
+        let fulcio = fulcio.map_err(|error| KeyError::of_service(name, error))?;
+        Ok(KeylessSigner::new(
+            name.clone(),
+            Arc::clone(policy),
+            Arc::clone(&self.identity),
+            Arc::new(fulcio),
+            opened.root,
+            Arc::clone(&self.clock),
+        ))
     }
 }
 

@@ -12,8 +12,8 @@ use tokio::sync::OnceCell;
 
 use crate::crypto::PublicKey;
 use crate::keys::{
-    Environment, KeyError, KeyErrorKind, KeyReference, OpenOptions, PasswordSource, Signer,
-    provider,
+    Environment, KeyError, KeyErrorKind, KeyReference, Keyless, OpenOptions, PasswordSource,
+    Signer, provider,
 };
 use crate::model::{Secret, SignerName};
 use crate::trust::IdentityPolicy;
@@ -54,6 +54,7 @@ pub struct Keyring {
     environment: Arc<dyn Environment>,
     opens: AtomicUsize,
     patience: Option<Duration>,
+    keyless: Option<Keyless>,
 }
 
 #[derive(Debug)]
@@ -82,12 +83,18 @@ impl Keyring {
             environment: Arc::new(OneQuestionAtATime::of(environment)),
             opens: AtomicUsize::new(0),
             patience: None,
+            keyless: None,
         }
     }
 
     /// The same with another patience than that of [`OpenOptions`] towards services that fail or limit.
     pub fn with_patience(self, patience: Duration) -> Self {
         Self { patience: Some(patience), ..self }
+    }
+
+    /// The same with what makes the signers that have no key.
+    pub fn with_keyless(self, keyless: Keyless) -> Self {
+        Self { keyless: Some(keyless), ..self }
     }
 
     /// The same with one more signer, which is open already.
@@ -141,10 +148,10 @@ impl Keyring {
                     .because("the signer has only a public key")
                     .advise("sign elsewhere and attach the signature with [[images.attachments]], or give the signer a `key`"),
             )),
-            Source::Declared(KeySource::Keyless(_)) => Err(Arc::new(
-                KeyError::new("sign with", name, KeyErrorKind::Unsupported)
-                    .because("nothing in this run gives certificates for identities"),
-            )),
+            Source::Declared(KeySource::Keyless(policy)) => {
+                let open = || self.open_keyless(name, policy);
+                slot.opened.get_or_init(open).await.clone()
+            }
             Source::Declared(KeySource::Key { reference, password, public_key }) => {
                 let open = || self.open(reference, password, public_key.as_ref());
                 slot.opened.get_or_init(open).await.clone()
@@ -178,6 +185,20 @@ impl Keyring {
             }
             _ => Ok(signer),
         }
+    }
+
+    async fn open_keyless(
+        &self,
+        name: &SignerName,
+        policy: &Arc<IdentityPolicy>,
+    ) -> Result<Arc<dyn Signer>, Arc<KeyError>> {
+        let Some(keyless) = &self.keyless else {
+            let error = KeyError::new("sign with", name, KeyErrorKind::Unsupported);
+            let why = "nothing in this run gives certificates for identities";
+            return Err(Arc::new(error.because(why)));
+        };
+        let signer = keyless.signer(name, policy).await;
+        signer.map(|it| Arc::new(it) as Arc<dyn Signer>).map_err(Arc::new)
     }
 
     fn slot(&self, name: &SignerName) -> Result<&Slot, Arc<KeyError>> {

@@ -58,7 +58,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use error::{KeyError, KeyErrorKind};
-pub use keyless::KeylessSigner;
+pub use keyless::{Keyless, KeylessSigner};
 pub use keyring::{KeySource, Keyring, KeyringEntry};
 pub use pair::KeyPair;
 pub use password::{PasswordSource, new_password};

@@ -3,7 +3,7 @@
 use crate::model::Timestamp;
 use crate::payload::Format;
 use crate::plan::{Failure, ServiceUse, Services, SignerProfile};
-use crate::sigstore::SigningConfig;
+use crate::sigstore::{SigningConfig, no_config};
 
 /// What every new signature of the signer takes from services at `now`, or why it cannot.
 pub(super) fn services_of(
@@ -57,11 +57,7 @@ fn named<'a>(
     config: Option<&'a SigningConfig>,
     profile: &SignerProfile,
 ) -> Result<&'a SigningConfig, Failure> {
-    config.ok_or_else(|| {
-        let message = format!("{} needs services, and no signing config names any", profile.name);
-        Failure::error("sigstore::no_signing_config", message)
-            .help("declare one: [sigstore] signing_config = \"signing_config.json\"")
-    })
+    config.ok_or_else(|| no_config(&profile.name))
 }
 
 /// A simple signature keeps the promise of a log and no proof: cosign 3.1 writes an entry of Rekor v2 there

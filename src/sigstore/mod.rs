@@ -2,6 +2,7 @@
 //!
 //! What a service returns is verified before it is used.
 
+mod choice;
 mod config;
 mod connection;
 mod deployment;
@@ -13,6 +14,7 @@ mod timestamp;
 mod tuf;
 mod witnesses;
 
+pub use choice::no_config;
 pub use config::{Endpoint, SigningConfig, SigningConfigError};
 pub use connection::Network;
 pub use deployment::{Deployment, DeploymentSource, Opened};

@@ -8,13 +8,13 @@ use futures::future::{join, try_join_all};
 use crate::crypto::{Certificate, Hash, PublicKey, SignatureBytes};
 use crate::model::{Clock, SignerName};
 use crate::payload::{Format, LogEntry};
-use crate::plan::Failure;
+use crate::plan::{Ability, Failure, SignerTrust, Signers};
+use crate::sigstore::choice::{Choice, needs_config, needs_witness};
 use crate::sigstore::rekor::{self, Log};
 use crate::sigstore::{
-    Endpoint, Network, Service, ServiceError, ServiceErrorKind, SigningConfigError,
-    TimestampAuthority,
+    Deployment, Endpoint, Network, Service, ServiceError, ServiceErrorKind, TimestampAuthority,
 };
-use crate::trust::{Content, Proof, Signed, TrustedRoot, Verifier};
+use crate::trust::{Content, IdentityPolicy, Proof, Signed, TrustedRoot, Verifier};
 
 /// What bears witness to one signature; all of it has been verified.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -45,7 +45,7 @@ pub struct Witness {
     simple: Result<Vec<Arc<dyn Log>>, Failure>,
     /// The logs for bundles.
     bundle: Result<Vec<Arc<dyn Log>>, Failure>,
-    authorities: Vec<Arc<TimestampAuthority>>,
+    authorities: Result<Vec<Arc<TimestampAuthority>>, Failure>,
     trust: Arc<TrustedRoot>,
     clock: Arc<dyn Clock>,
 }
@@ -59,6 +59,44 @@ impl Witnesses {
     pub fn with(mut self, signer: SignerName, witness: Witness) -> Self {
         self.0.insert(signer, Arc::new(witness));
         self
+    }
+
+    /// The witnesses of those of `signers` whose new signatures need one.
+    ///
+    /// Opens the deployment only where that is so. Sends nothing else.
+    pub async fn of_signers(
+        signers: &Signers,
+        deployment: &Deployment,
+        network: Network,
+        clock: &Arc<dyn Clock>,
+    ) -> Self {
+        let mut witnesses = Self::default();
+        let signing = signers.iter().filter(|(_, it)| it.profile.ability == Ability::Sign);
+        let mut needing = signing.filter(|(_, it)| needs_witness(&it.profile)).peekable();
+        if needing.peek().is_none() {
+            return witnesses;
+        }
+        let needing: Vec<_> = needing.collect();
+        // Where it cannot be opened the plan has blocked everything that needs it.
+        let opened = match needing.iter().any(|(_, it)| needs_config(&it.profile)) {
+            true => deployment.opened().await.ok(),
+            false => None,
+        };
+        let config = opened.as_ref().and_then(|it| it.config.as_deref());
+        let root = opened.as_ref().map(|it| Arc::clone(&it.root)).unwrap_or_default();
+        let mut pool = WitnessPool::new(network, root);
+        for (name, state) in needing {
+            let SignerTrust::Known(trust) = &state.trust else { continue };
+            let choice = Choice { profile: &state.profile, config, now: clock.now() };
+            let witness = Witness::chosen(&choice, &mut pool, Arc::clone(trust), clock);
+            witnesses = witnesses.with(name.clone(), witness);
+        }
+        witnesses
+    }
+
+    /// Says whether no signature needs a witness.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The witness of a signer, where its signatures need one.
@@ -86,13 +124,9 @@ impl WitnessPool {
     ///
     /// # Errors
     ///
-    /// `rekor::refused` for what is no URL; `rekor::tls`; what the choice of the addresses said.
-    pub fn logs(
-        &mut self,
-        endpoints: Result<Vec<Endpoint>, SigningConfigError>,
-    ) -> Result<Vec<Arc<dyn Log>>, Failure> {
-        let endpoints = endpoints.map_err(|error| Failure::from(&error))?;
-        endpoints.iter().map(|it| self.log(it).map_err(|error| Failure::from(&error))).collect()
+    /// `rekor::refused` for what is no URL; `rekor::tls`.
+    pub fn logs(&mut self, endpoints: &[Endpoint]) -> Result<Vec<Arc<dyn Log>>, ServiceError> {
+        endpoints.iter().map(|it| self.log(it)).collect()
     }
 
     fn log(&mut self, endpoint: &Endpoint) -> Result<Arc<dyn Log>, ServiceError> {
@@ -131,24 +165,48 @@ impl Witness {
     pub fn new(
         simple: Result<Vec<Arc<dyn Log>>, Failure>,
         bundle: Result<Vec<Arc<dyn Log>>, Failure>,
-        authorities: Vec<Arc<TimestampAuthority>>,
+        authorities: Result<Vec<Arc<TimestampAuthority>>, Failure>,
         trust: Arc<TrustedRoot>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self { simple, bundle, authorities, trust, clock }
     }
 
-    /// The logs for signatures of `format`.
+    fn chosen(
+        choice: &Choice<'_>,
+        pool: &mut WitnessPool,
+        trust: Arc<TrustedRoot>,
+        clock: &Arc<dyn Clock>,
+    ) -> Self {
+        let failed = |error: ServiceError| Failure::from(&error);
+        let mut logs = |format| choice.logs(format).and_then(|it| pool.logs(&it).map_err(failed));
+        let (simple, bundle) = (logs(Format::SimpleSigning), logs(Format::Bundle));
+        let authorities = choice.authorities();
+        let authorities = authorities
+            .and_then(|urls| pool.authorities(urls.iter().map(String::as_str)).map_err(failed));
+        Self::new(simple, bundle, authorities, trust, Arc::clone(clock))
+    }
+
+    /// Says that there are the services that a signature of `format` needs. Sends nothing.
     ///
     /// # Errors
     ///
     /// Why there are none, though there must be: nothing should be signed then.
-    pub fn logs(&self, format: Format) -> Result<&[Arc<dyn Log>], Failure> {
+    pub fn is_ready(&self, format: Format) -> Result<(), Failure> {
+        self.logs(format)?;
+        self.authorities().map(|_| ())
+    }
+
+    fn logs(&self, format: Format) -> Result<&[Arc<dyn Log>], Failure> {
         let logs = match format {
             Format::SimpleSigning => &self.simple,
             Format::Bundle => &self.bundle,
         };
         logs.as_deref().map_err(Clone::clone)
+    }
+
+    fn authorities(&self) -> Result<&[Arc<TimestampAuthority>], Failure> {
+        self.authorities.as_deref().map_err(Clone::clone)
     }
 
     /// Has a signature recorded and stamped, side by side, and verifies what comes back.
@@ -164,8 +222,18 @@ impl Witness {
         hash: Hash,
         format: Format,
     ) -> Result<Evidence, Failure> {
-        let logs = self.logs(format)?;
-        self.gather(signed, hash, logs).await.map_err(|error| Failure::from(&error))
+        let (logs, authorities) = (self.logs(format)?, self.authorities()?);
+        self.gather(signed, hash, logs, authorities).await.map_err(|error| Failure::from(&error))
+    }
+
+    /// Says whether `certificate` is one of an identity that `policy` accepts, and can still have its time proven
+    /// where that is needed.
+    pub fn vouches_for(&self, certificate: &Certificate, policy: &IdentityPolicy) -> bool {
+        let (now, first) = (self.clock.now(), certificate.not_before());
+        let is_timed = self.authorities().is_ok_and(|it| it.is_empty());
+        let lasts = is_timed || now <= certificate.not_after();
+        let identity = self.trust.identity_of(certificate, None, first);
+        lasts && identity.is_ok_and(|it| policy.accepts(&it).is_ok())
     }
 
     /// The timestamps alone, for a signature whose log entry is there.
@@ -174,7 +242,7 @@ impl Witness {
     ///
     /// Codes of the area `tsa`.
     pub async fn stamp(&self, signed: &Signed<'_>) -> Result<Vec<Vec<u8>>, Failure> {
-        let evidence = self.gather(signed, Hash::default(), &[]).await;
+        let evidence = self.gather(signed, Hash::default(), &[], self.authorities()?).await;
         evidence.map(|it| it.timestamps).map_err(|error| Failure::from(&error))
     }
 
@@ -183,13 +251,14 @@ impl Witness {
         signed: &Signed<'_>,
         hash: Hash,
         logs: &[Arc<dyn Log>],
+        authorities: &[Arc<TimestampAuthority>],
     ) -> Result<Evidence, ServiceError> {
         // Asked first: a log that takes no such key is no reason to have the signature stamped.
         if let Some(error) = logs.iter().find_map(|log| log.refuses(signed, hash)) {
             return Err(error);
         }
         let entries = try_join_all(logs.iter().map(|log| self.entry(&**log, signed, hash)));
-        let stamps = try_join_all(self.authorities.iter().map(|it| self.timestamp(it, signed)));
+        let stamps = try_join_all(authorities.iter().map(|it| self.timestamp(it, signed)));
         let (log_entries, timestamps) = join(entries, stamps).await;
         Ok(Evidence { log_entries: log_entries?, timestamps: timestamps? })
     }

@@ -270,6 +270,7 @@ impl World {
         let applier = Applier {
             store: Arc::clone(&self.store) as _,
             keyring: Arc::clone(&self.keyring),
+            witnesses: Arc::default(),
             clock: Arc::new(FixedClock),
             jobs: 8,
             stop: Stop::default(),
