@@ -113,6 +113,12 @@ impl Connection {
         answer
     }
 
+    /// Sends a request once: whoever asks can do without the answer.
+    pub(super) async fn ask(&self, call: &Call) -> Result<Answer, HttpFailure> {
+        let _permit = self.permits.acquire().await.ok();
+        self.http.send_within(Duration::ZERO, call).await
+    }
+
     /// Says what could not be done.
     pub(super) fn failed(&self, operation: &'static str, failure: &HttpFailure) -> ServiceError {
         ServiceError::of_http(self.service, operation, &self.at(), failure)
