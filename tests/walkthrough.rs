@@ -11,7 +11,14 @@ use std::path::Path;
 use std::process::Command;
 
 use support::docker_registry::{Deletion, DockerRegistry, Options};
+use support::fakes::azure::Azure;
+use support::fakes::gcp::{Gcp, RING};
+use support::fakes::gitlab::Gitlab;
+use support::fakes::kubernetes::Kubernetes;
+use support::fakes::service::Service;
+use support::fakes::vault::Vault;
 use support::images::{Image, write_layout};
+use support::python_server::PythonServer;
 use support::tools::{self, Tool};
 
 /// A block of code, how it must end, and what it must print.
@@ -25,7 +32,7 @@ struct Block {
 
 #[test]
 fn the_walkthrough_works_as_it_is_written() {
-    let needed = [Tool::Cosign2, Tool::Cosign3, Tool::Crane, Tool::DockerRegistry];
+    let needed = [Tool::Cosign2, Tool::Cosign3, Tool::Crane, Tool::DockerRegistry, Tool::Python];
     let openssl = Command::new("openssl").arg("version").output().is_ok();
     if !tools::have(&needed) || !openssl {
         return;
@@ -34,9 +41,7 @@ fn the_walkthrough_works_as_it_is_written() {
     let blocks = blocks(&fs::read_to_string(page).unwrap());
     assert!(blocks.len() > 25, "the page was not read: {blocks:#?}");
 
-    let open = DockerRegistry::start();
-    let locked =
-        DockerRegistry::with(Options { deletion: Deletion::Refused, ..Options::default() });
+    let world = World::start();
     let folder = tempfile::tempdir().unwrap();
     let work = folder.path().join("work");
     fs::create_dir_all(&work).unwrap();
@@ -51,8 +56,7 @@ fn the_walkthrough_works_as_it_is_written() {
         .env_clear()
         .env("HOME", folder.path())
         .env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", programs.display()))
-        .env("REGISTRY", open.host())
-        .env("LOCKED_REGISTRY", locked.host())
+        .envs(world.variables(folder.path()))
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
@@ -66,6 +70,76 @@ fn the_walkthrough_works_as_it_is_written() {
                 block.line
             );
         }
+    }
+}
+
+/// Everything that the page talks to.
+struct World {
+    aws: PythonServer,
+    azure: Service<Azure>,
+    cluster: Service<Kubernetes>,
+    gcp: Service<Gcp>,
+    gitlab: Service<Gitlab>,
+    locked: DockerRegistry,
+    open: DockerRegistry,
+    vault: Service<Vault>,
+}
+
+impl World {
+    fn start() -> Self {
+        let (azure, gcp) = (Azure::start(), Gcp::start());
+        azure.state.create("release", "ecdsa-p256", "EC");
+        gcp.state.create("foo", "ecdsa-p256", "EC_SIGN_P256_SHA256");
+        let refused = Options { deletion: Deletion::Refused, ..Options::default() };
+        Self {
+            aws: PythonServer::start("aws_kms_server.py"),
+            azure,
+            cluster: Kubernetes::start(),
+            gcp,
+            gitlab: Gitlab::start(),
+            locked: DockerRegistry::with(refused),
+            open: DockerRegistry::start(),
+            vault: Vault::start("transit"),
+        }
+    }
+
+    /// Where everything is, and what it lets in.
+    fn variables(&self, folder: &Path) -> Vec<(&'static str, String)> {
+        let file = |name: &str, content: &str| {
+            let path = folder.join(name);
+            fs::write(&path, content).unwrap();
+            path.display().to_string()
+        };
+        let authority = file("cluster.pem", &self.cluster.authority);
+        let kubeconfig = format!(
+            "{{apiVersion: v1, kind: Config, current-context: test, contexts: [{{name: test, context: {{cluster: test, user: me}}}}], clusters: [{{name: test, cluster: {{server: '{}', certificate-authority: '{authority}'}}}}], users: [{{name: me, user: {{token: '{}'}}}}]}}\n",
+            self.cluster.url(),
+            self.cluster.state.token
+        );
+        let ring = RING.strip_suffix("/cryptoKeys").unwrap();
+        vec![
+            ("REGISTRY", self.open.host()),
+            ("LOCKED_REGISTRY", self.locked.host()),
+            ("NO_PROXY", "127.0.0.1".to_owned()),
+            ("AWS_ENDPOINT_URL", format!("http://{}", self.aws.address())),
+            ("AWS_REGION", "us-east-1".to_owned()),
+            ("AWS_DEFAULT_REGION", "us-east-1".to_owned()),
+            ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY".to_owned()),
+            ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+            ("AZURE_POD_IDENTITY_AUTHORITY_HOST", self.azure.url()),
+            ("VAULT_HOST", self.azure.address().to_string()),
+            ("CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDKMS", format!("{}/", self.gcp.url())),
+            ("CLOUDSDK_AUTH_ACCESS_TOKEN_FILE", file("gcp.token", &self.gcp.state.token)),
+            ("CLOUDSDK_CORE_PROJECT", "acme".to_owned()),
+            ("GCE_METADATA_HOST", self.gcp.address().to_string()),
+            ("KEYRING", ring.to_owned()),
+            ("GITLAB_HOST", self.gitlab.url()),
+            ("GITLAB_TOKEN", self.gitlab.state.token.clone()),
+            ("KUBECONFIG", file("kubeconfig", &kubeconfig)),
+            ("VAULT_ADDR", self.vault.url()),
+            ("VAULT_TOKEN", self.vault.state.token.clone()),
+        ]
     }
 }
 
@@ -122,8 +196,14 @@ fn programs(folder: &Path) -> std::path::PathBuf {
         second.display(),
         third.display()
     );
-    fs::write(programs.join("cosign"), judge).unwrap();
-    fs::set_permissions(programs.join("cosign"), fs::Permissions::from_mode(0o755)).unwrap();
+    let python = Tool::Python.path().display().to_string();
+    let stand_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/gcloud.py");
+    let gcloud = format!("#!/bin/sh\nexec '{python}' '{}' \"$@\"\n", stand_in.display());
+    let aws = format!("#!/bin/sh\nexec '{python}' -m awscli \"$@\"\n");
+    for (name, content) in [("aws", aws), ("cosign", judge), ("gcloud", gcloud)] {
+        fs::write(programs.join(name), content).unwrap();
+        fs::set_permissions(programs.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+    }
     programs
 }
 

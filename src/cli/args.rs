@@ -10,8 +10,9 @@ use super::keys::{GenerateKeyPairArgs, ImportKeyPairArgs, PublicKeyArgs};
 use super::shard::ShardArg;
 use super::single::args::{
     AttachArgs, CleanArgs, CopyArgs, DownloadArgs, GenerateArgs, ImageArgs, RegistryArgs, SignArgs,
-    TriangulateArgs, VerifyImageArgs,
+    TriangulateArgs,
 };
+use super::single::verify_args::VerifyImageArgs;
 
 /// The spec where none is named.
 pub(crate) const DEFAULT_SPEC: &str = "countersign.toml";

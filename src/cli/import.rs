@@ -2,13 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::path::Path;
 
-use countersign::crypto::{Hash, PublicKey, SignatureBytes};
+use countersign::crypto::{Hash, PublicKey};
 use countersign::exit_code::ExitCode;
 use countersign::model::{Annotations, ImageRef, Repository, SignerName, Tag};
 use countersign::observe::{failure_of, stored};
-use countersign::payload::Claim;
 use countersign::store::{Intent, ReadStore};
 
 use super::args::ImportArgs;
@@ -29,7 +27,10 @@ type Said = (String, Annotations);
 
 /// Prints a spec.
 pub(crate) async fn run(args: &ImportArgs, context: &Context) -> Result<ExitCode, Failed> {
-    let signers: Vec<Known> = args.key.iter().map(known).collect::<Result<_, _>>()?;
+    let mut signers: Vec<Known> = Vec::new();
+    for (name, key) in &args.key {
+        signers.push(known(name, key, context).await?);
+    }
     let mut repositories: Vec<Repository> = Vec::new();
     for text in &args.repository {
         let repository = text.parse().map_err(|error| {
@@ -63,12 +64,12 @@ pub(crate) async fn run(args: &ImportArgs, context: &Context) -> Result<ExitCode
     Ok(ExitCode::Good)
 }
 
-fn known((name, path): &(String, String)) -> Result<Known, Failed> {
-    let key = single::public_key(Path::new(path))?;
+async fn known(name: &str, path: &str, context: &Context) -> Result<Known, Failed> {
+    let key = single::public_key(path, context).await?;
     let name = name
         .parse()
         .map_err(|error| Failed::usage(format!("`{name}` cannot name a signer")).because(&error))?;
-    Ok(Known { name, path: path.clone(), key })
+    Ok(Known { name, path: path.to_owned(), key })
 }
 
 /// The entries of one repository.
@@ -87,14 +88,13 @@ async fn import(
         let target = single::bare(&image, digest.clone(), None);
         let mut found: BTreeMap<Said, BTreeSet<SignerName>> = BTreeMap::new();
         let mut strangers = 0_usize;
-        for signature in stored(&target, store).await.map_err(|it| failed(&it))? {
-            let bytes = SignatureBytes::from_base64(signature.signature()).ok();
-            let claim = Claim::parse(&signature.payload).ok();
+        for signature in stored(&target, store).await.all().map_err(|it| failed(&it))? {
+            let claim = signature.claim().cloned();
             let claim = claim.filter(|it| it.digest == digest && it.other.is_empty());
-            let whose = bytes.and_then(|bytes| {
+            let whose = signature.signature().and_then(|bytes| {
                 signers
                     .iter()
-                    .find(|it| it.key.verifies(&signature.payload, &bytes, Hash::default()))
+                    .find(|it| it.key.verifies(signature.signed(), bytes, Hash::default()))
             });
             match (whose, claim) {
                 (Some(signer), Some(claim)) => {

@@ -105,16 +105,17 @@ pub(crate) async fn public_key(
     Ok(ExitCode::Good)
 }
 
-fn options(context: &Context) -> OpenOptions {
+pub(crate) fn options(context: &Context) -> OpenOptions {
     OpenOptions::new(Arc::<super::environment::Process>::clone(&context.environment))
 }
 
 /// The person at the command line chose the reference, so every variable may be named.
-fn reference(text: &str) -> Result<KeyReference, Failed> {
+pub(crate) fn reference(text: &str) -> Result<KeyReference, Failed> {
     KeyReference::parse(text, Path::new("")).map_err(|error| failed(&error))
 }
 
-fn failed(error: &KeyError) -> Failed {
+/// What a key said, as the end of a command.
+pub(crate) fn failed(error: &KeyError) -> Failed {
     let exit = match error.kind {
         _ if error.is_transient() => ExitCode::Temporary,
         KeyErrorKind::NoPassword | KeyErrorKind::Permission | KeyErrorKind::WrongPassword => {

@@ -103,6 +103,20 @@ impl Certificate {
         self.0.not_after
     }
 
+    /// Checks that it is valid at `at`.
+    ///
+    /// # Errors
+    ///
+    /// [`CertificateError::NotValidAt`].
+    pub fn check_valid(&self, at: Timestamp) -> Result<(), CertificateError> {
+        let (not_before, not_after) = (self.not_before(), self.not_after());
+        if not_before <= at && at <= not_after {
+            return Ok(());
+        }
+        let name = format!("the certificate of {}", self.subject());
+        Err(CertificateError::NotValidAt { name, not_before, not_after })
+    }
+
     /// Whom it names: the alternative names, else the common name, else the whole subject.
     ///
     /// DNS names, then email addresses, IP addresses, URIs and Fulcio's user names: the order in which cosign
@@ -112,8 +126,8 @@ impl Certificate {
         if names.is_empty() { vec![self.subject()] } else { names }
     }
 
-    /// The alternative names alone, in that order.
-    pub(crate) fn alternative_names(&self) -> Vec<String> {
+    /// The alternative names alone, in the order of [`Certificate::names`]: the identities that verifiers ask for.
+    pub fn alternative_names(&self) -> Vec<String> {
         let alternatives = self.x509().get::<SubjectAltName>().ok().flatten();
         let mut names: Vec<(u8, String)> =
             alternatives.iter().flat_map(|(_, it)| &it.0).filter_map(alternative).collect();

@@ -67,7 +67,7 @@ impl Chain {
     /// [`CertificateError::NotValidAt`], with the leaf before the others; [`CertificateError::Untrusted`].
     pub fn verify(&self, leaf: &Certificate, at: Timestamp) -> Result<(), CertificateError> {
         for certificate in std::iter::once(leaf).chain(&self.0) {
-            valid(certificate, at)?;
+            certificate.check_valid(at)?;
         }
         let Some((root, between)) = self.0.split_last() else {
             return Err(CertificateError::Untrusted("the chain is empty".into()));
@@ -98,7 +98,7 @@ impl Chain {
         at: Timestamp,
     ) -> Result<Vec<u8>, CertificateError> {
         for certificate in std::iter::once(leaf).chain(&self.0) {
-            valid(certificate, at)?;
+            certificate.check_valid(at)?;
         }
         let Some((root, between)) = self.0.split_last() else {
             return Err(CertificateError::Untrusted("the chain is empty".into()));
@@ -150,17 +150,8 @@ fn issuer_key(
     key.map_err(|error| CertificateError::Malformed(error.to_string()))
 }
 
-fn valid(certificate: &Certificate, at: Timestamp) -> Result<(), CertificateError> {
-    let (not_before, not_after) = (certificate.not_before(), certificate.not_after());
-    if not_before <= at && at <= not_after {
-        return Ok(());
-    }
-    let name = format!("the certificate of {}", certificate.subject());
-    Err(CertificateError::NotValidAt { name, not_before, not_after })
-}
-
 /// What Go asks of a root, and webpki does not: that it may sign certificates.
-fn authority(root: &Certificate) -> Result<(), CertificateError> {
+pub(super) fn authority(root: &Certificate) -> Result<(), CertificateError> {
     let body = root.x509();
     if body.version != Version::V3 {
         return Ok(());
@@ -173,7 +164,7 @@ fn authority(root: &Certificate) -> Result<(), CertificateError> {
 }
 
 /// A key usage, where there is one, must allow to sign certificates.
-fn may_sign(authority: &Certificate) -> Result<(), CertificateError> {
+pub(super) fn may_sign(authority: &Certificate) -> Result<(), CertificateError> {
     let body = authority.x509();
     let is_authority = body.get::<BasicConstraints>().ok().flatten().is_some_and(|(_, it)| it.ca);
     match body.get::<KeyUsage>() {
@@ -198,7 +189,7 @@ const CODE_SIGNING_DER: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x03
 const ANY_DER: &[u8] = &[0x55, 0x1d, 0x25, 0x00];
 
 /// A certificate without extended key usages may be used for anything, as in Go.
-fn for_code_signing(certificate: &Certificate) -> Result<(), CertificateError> {
+pub(super) fn for_code_signing(certificate: &Certificate) -> Result<(), CertificateError> {
     let usages = certificate.x509().get::<ExtendedKeyUsage>().ok().flatten();
     let Some((_, usages)) = usages else { return Ok(()) };
     if usages.0.iter().any(|it| matches!(it.to_string().as_str(), CODE_SIGNING | ANY_USAGE)) {
@@ -211,7 +202,7 @@ fn for_code_signing(certificate: &Certificate) -> Result<(), CertificateError> {
 }
 
 /// The same rule for the certificates that webpki walks.
-struct CodeSigning;
+pub(super) struct CodeSigning;
 
 impl ExtendedKeyUsageValidator for CodeSigning {
     fn validate(&self, usages: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
@@ -236,7 +227,7 @@ impl ExtendedKeyUsageValidator for CodeSigning {
 }
 
 /// Says what webpki found in the words of somebody who has the files before them.
-fn explain(error: &webpki::Error) -> String {
+pub(super) fn explain(error: &webpki::Error) -> String {
     let text = match error {
         webpki::Error::CaUsedAsEndEntity => "the leaf is itself an authority",
         webpki::Error::EndEntityUsedAsCa => "a certificate of the chain may not sign certificates",

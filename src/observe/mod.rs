@@ -27,7 +27,7 @@ pub(crate) use referrers::{read_bundle, read_referrers};
 pub use resolve::{Resolved, resolve};
 pub(crate) use signers::failure_of as key_failure;
 pub use signers::{Openers, Opening, open_signers};
-pub use stored::{Stored, stored};
+pub use stored::{Stored, StoredAt, StoredSignatures, stored};
 
 use crate::crypto::PublicKey;
 use crate::keys::Keyring;

@@ -19,10 +19,10 @@ use crate::store::{Listing, ReadStore, Referrers};
 use crate::trust::Content;
 
 /// A bundle of a signature has a few kilobytes; what is larger is an attestation.
-const MAX_BUNDLE: u64 = 1 << 20;
+pub(super) const MAX_BUNDLE: u64 = 1 << 20;
 
 /// How many referrers of one subject are read side by side.
-const SIDE_BY_SIDE: usize = 8;
+pub(super) const SIDE_BY_SIDE: usize = 8;
 
 /// Lists the referrers of `target`; a repository that does not exist has none.
 pub(crate) async fn read_referrers(

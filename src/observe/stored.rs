@@ -1,43 +1,227 @@
-//! Every signature of a subject as it is stored: what `download signature` and `import` read.
+//! Every signature of a subject as it is stored, in both formats: what `download signature`, `import` and
+//! `verify IMAGE` read.
 
 use bytes::Bytes;
+use futures::{StreamExt as _, stream};
 
-use crate::model::Descriptor;
+use crate::crypto::{Certificate, CertificateError, Chain, SignatureBytes};
+use crate::model::{Descriptor, Digest, Locator, Manifest};
 use crate::observe::examine::{read_carrier, read_payload};
-use crate::payload::{CarrierLayer, annotation};
-use crate::plan::{Failure, Target};
+use crate::observe::failure_of;
+use crate::observe::referrers::{MAX_BUNDLE, SIDE_BY_SIDE, read_referrers};
+use crate::payload::{
+    Bundle, Claim, Format, Material, ReferrerKind, SIGN_PREDICATE, Statement, annotation,
+    referrer_kind,
+};
+use crate::plan::{Failure, Presented, Target};
 use crate::store::ReadStore;
+
+/// What is stored for a subject, and what could not be read of it.
+#[derive(Clone, Debug, Default)]
+pub struct StoredSignatures {
+    /// The signatures: bundles in the order of their list, then those of the tag in the order of its manifest.
+    pub signatures: Vec<Stored>,
+    /// How many bundles there are, attestations included: one is enough for cosign 3 to ignore the tag.
+    pub bundles: usize,
+    /// What could not be read.
+    pub unreadable: Vec<Failure>,
+}
 
 /// A signature as it is stored.
 #[derive(Clone, Debug)]
 pub struct Stored {
-    /// The layer: digest and size of the payload, and the annotations.
-    pub layer: Descriptor,
-    /// The payload.
+    /// What says something about the subject: a simple-signing payload, or a statement.
     pub payload: Bytes,
+    /// Where it is.
+    pub place: StoredAt,
+    signature: Option<SignatureBytes>,
+    signed: Bytes,
+    certificate: Option<Result<Certificate, CertificateError>>,
+    chain: Option<Chain>,
+    claim: Option<Claim>,
+    passed_over: Option<&'static str>,
+}
+
+/// Where a signature is stored.
+#[derive(Clone, Debug)]
+pub enum StoredAt {
+    /// In a bundle, which is here as it was written.
+    Bundle(Bytes),
+    /// In a layer behind the signature tag.
+    Layer(Descriptor),
+}
+
+impl StoredSignatures {
+    /// All of them, where all could be read.
+    ///
+    /// # Errors
+    ///
+    /// The first that could not be read.
+    pub fn all(self) -> Result<Vec<Stored>, Failure> {
+        self.unreadable.into_iter().next().map_or(Ok(self.signatures), Err)
+    }
 }
 
 impl Stored {
-    /// The signature as it was written, in base64; empty where there is none.
-    pub fn signature(&self) -> &str {
-        self.layer.annotation(annotation::SIGNATURE).unwrap_or_default()
+    /// Its format.
+    pub fn format(&self) -> Format {
+        match self.place {
+            StoredAt::Bundle(_) => Format::Bundle,
+            StoredAt::Layer(_) => Format::SimpleSigning,
+        }
+    }
+
+    /// The signature; none where there is none that could be one.
+    pub fn signature(&self) -> Option<&SignatureBytes> {
+        self.signature.as_ref()
+    }
+
+    /// The certificate that came with it, where it can be read.
+    pub fn certificate(&self) -> Option<&Certificate> {
+        self.certificate.as_ref()?.as_ref().ok()
+    }
+
+    /// The chain that came with it, the root last.
+    pub fn chain(&self) -> Option<&Chain> {
+        self.chain.as_ref()
+    }
+
+    /// What it says; none where that is nothing about an image.
+    pub fn claim(&self) -> Option<&Claim> {
+        self.claim.as_ref()
+    }
+
+    /// The bytes that are signed.
+    pub fn signed(&self) -> &[u8] {
+        &self.signed
+    }
+
+    /// As a verifier sees it.
+    pub fn presented(&self) -> Presented<'_> {
+        Presented {
+            signed: &self.signed,
+            signature: self.signature(),
+            claim: self.claim(),
+            certificate: self.certificate.as_ref().map(Result::as_ref),
+            chain: self.chain(),
+            passed_over: self.passed_over,
+        }
+    }
+
+    fn in_layer(layer: &Descriptor, payload: Bytes) -> Self {
+        let text = |key: &str| layer.annotation(key).filter(|it| !it.is_empty());
+        Self {
+            signature: text(annotation::SIGNATURE)
+                .and_then(|it| SignatureBytes::from_base64(it).ok()),
+            certificate: text(annotation::CERTIFICATE).map(Certificate::from_pem),
+            chain: text(annotation::CHAIN).and_then(|it| Chain::from_pem(it).ok()),
+            claim: Claim::parse(&payload).ok(),
+            signed: payload.clone(),
+            place: StoredAt::Layer(layer.clone()),
+            passed_over: None,
+            payload,
+        }
+    }
+
+    /// A bundle that is a signature; none where it is an attestation.
+    fn in_bundle(bytes: Bytes, bundle: Bundle, subject: &Digest) -> Option<Self> {
+        let statement = bundle.has_statement().then(|| Statement::parse(&bundle.envelope.payload));
+        let statement = statement.flatten().filter(|it| it.predicate_type == SIGN_PREDICATE)?;
+        let signed = bundle.envelope.signed_bytes().into();
+        Some(Self {
+            passed_over: bundle.passed_over(),
+            signature: bundle.signature().cloned(),
+            claim: statement.claim(subject),
+            certificate: match bundle.material {
+                Material::Certificate(certificate) => Some(Ok(certificate)),
+                Material::Key(_) | Material::None => None,
+            },
+            chain: None,
+            payload: bundle.envelope.payload.into(),
+            signed,
+            place: StoredAt::Bundle(bytes),
+        })
     }
 }
 
-/// Reads the signatures of `target` with their payloads, in the order of the manifest.
+/// Reads the signatures of `target` in both formats, with what they sign.
 ///
-/// One request for the manifest and one for each signature; nothing there is an empty list.
-///
-/// # Errors
-///
-/// When the manifest or one of the payloads cannot be read.
-pub async fn stored(target: &Target, store: &dyn ReadStore) -> Result<Vec<Stored>, Failure> {
-    let Some(read) = read_carrier(target, store).await? else { return Ok(Vec::new()) };
-    let mut found = Vec::new();
-    for CarrierLayer { position, descriptor } in read.carrier.layers() {
-        let layer = CarrierLayer { position, descriptor };
-        let payload = read_payload(target, store, layer.descriptor).await?;
-        found.push(Stored { layer: descriptor.clone(), payload: payload.into() });
+/// One request for the manifest behind the tag and one for the list of referrers, one for each signature behind
+/// the tag, two for each referrer; nothing there is an empty list.
+pub async fn stored(target: &Target, store: &dyn ReadStore) -> StoredSignatures {
+    let (bundles, layers) = futures::join!(in_bundles(target, store), in_layers(target, store));
+    let mut all = StoredSignatures::default();
+    for read in bundles.into_iter().chain(layers) {
+        match read {
+            Ok(Read::Signature(found)) => {
+                all.bundles += usize::from(found.format() == Format::Bundle);
+                all.signatures.push(*found);
+            }
+            Ok(Read::Attestation) => all.bundles += 1,
+            Ok(Read::Other) => {}
+            Err(failure) => all.unreadable.push(failure),
+        }
     }
-    Ok(found)
+    all
+}
+
+/// What a layer or a referrer turned out to be.
+enum Read {
+    Attestation,
+    Other,
+    Signature(Box<Stored>),
+}
+
+async fn in_layers(target: &Target, store: &dyn ReadStore) -> Vec<Result<Read, Failure>> {
+    let carrier = match read_carrier(target, store).await {
+        Ok(Some(read)) => read.carrier,
+        Ok(None) => return Vec::new(),
+        Err(failure) => return vec![Err(failure)],
+    };
+    let reading: Vec<_> = carrier
+        .layers()
+        .map(|layer| async move {
+            let payload = read_payload(target, store, layer.descriptor).await?;
+            let found = Stored::in_layer(layer.descriptor, payload.into());
+            Ok(Read::Signature(Box::new(found)))
+        })
+        .collect();
+    stream::iter(reading).buffered(SIDE_BY_SIDE).collect().await
+}
+
+async fn in_bundles(target: &Target, store: &dyn ReadStore) -> Vec<Result<Read, Failure>> {
+    let referrers = match read_referrers(target, store).await {
+        Ok(referrers) => referrers,
+        Err(failure) => return vec![Err(failure)],
+    };
+    let reading: Vec<_> =
+        referrers.entries.iter().map(|entry| in_referrer(target, store, entry)).collect();
+    stream::iter(reading).buffered(SIDE_BY_SIDE).collect().await
+}
+
+async fn in_referrer(
+    target: &Target,
+    store: &dyn ReadStore,
+    entry: &Descriptor,
+) -> Result<Read, Failure> {
+    let (place, subject) = (&target.signatures, &target.subject.digest);
+    let fetched = match store.manifest(place, &Locator::Digest(entry.digest.clone())).await {
+        Ok(fetched) => fetched,
+        Err(error) if error.kind.is_absent() => return Ok(Read::Other),
+        Err(error) => return Err(failure_of(&error)),
+    };
+    let Ok(manifest) = Manifest::parse(&fetched.bytes) else { return Ok(Read::Other) };
+    match referrer_kind(&manifest, subject) {
+        ReferrerKind::Attestation(_) => Ok(Read::Attestation),
+        ReferrerKind::Bundle(layer) if layer.size > MAX_BUNDLE => Ok(Read::Attestation),
+        ReferrerKind::Bundle(layer) => {
+            let bytes = store.blob(place, layer).await.map_err(|error| failure_of(&error))?;
+            let Ok(bundle) = Bundle::parse(&bytes) else { return Ok(Read::Other) };
+            let found = Stored::in_bundle(bytes, bundle, subject);
+            Ok(found.map_or(Read::Attestation, |it| Read::Signature(Box::new(it))))
+        }
+        ReferrerKind::Experimental | ReferrerKind::Other | ReferrerKind::Stranger => {
+            Ok(Read::Other)
+        }
+    }
 }

@@ -113,6 +113,10 @@ impl Bundle {
             Some("a chain of certificates")
         } else if self.envelope.signatures.iter().any(|it| !it.key_id.is_empty()) {
             Some("a `keyid`")
+        } else if self.log_entries.iter().any(|it| it.inclusion.is_none()) {
+            Some("a log entry without its proof of inclusion")
+        } else if !self.unread.is_empty() {
+            Some("a log entry or timestamp that cannot be read")
         } else {
             None
         }
@@ -290,6 +294,31 @@ mod tests {
             assert_eq!(String::from_utf8(again.to_bytes()).unwrap().as_bytes(), file);
             let claim = Statement::parse(statement).unwrap().claim(&digest()).unwrap();
             assert_eq!((claim.annotations, claim.digest), (annotations, digest()));
+        }
+    }
+
+    #[test]
+    fn bundles_with_evidence_are_cosigns() {
+        const KEYLESS: &[u8] =
+            include_bytes!("../../tests/fixtures/evidence/bundle-keyless-v1.sigstore.json");
+        const KEY: &[u8] =
+            include_bytes!("../../tests/fixtures/evidence/bundle-p256-v2.sigstore.json");
+        for file in [KEYLESS, KEY] {
+            let bundle = Bundle::parse(file).unwrap();
+            let (certificate, key) = match &bundle.material {
+                Material::Certificate(leaf) => (Some(leaf), leaf.public_key().clone()),
+                _ => (None, PublicKey::from_pem(self::KEY).unwrap()),
+            };
+            let again = NewBundle {
+                key: &key,
+                certificate,
+                statement: &bundle.envelope.payload,
+                signature: bundle.signature().unwrap(),
+                log_entries: &bundle.log_entries,
+                timestamps: &bundle.timestamps,
+            };
+            assert_eq!((bundle.log_entries.len(), bundle.timestamps.len()), (1, 1));
+            assert_eq!(String::from_utf8(again.to_bytes()).unwrap().as_bytes(), file);
         }
     }
 

@@ -9,7 +9,7 @@ use crate::payload::{Claim, Format};
 use crate::plan::compare;
 use crate::plan::{
     Change, Difference, Evidence, EvidenceFault, Failure, Found, Moved, Name, Observed, SignerKey,
-    SignerState, Signers, Standing, Target, Verdict, Want,
+    SignerState, Signers, Standing, Target, Verdict, Want, identity_text,
 };
 
 /// Everything that is known about the signatures of one subject.
@@ -44,8 +44,10 @@ pub struct Explained {
     pub payload: Digest,
     /// The signer under whose key it verifies.
     pub signer: Option<SignerName>,
-    /// SHA-256 of that key.
+    /// SHA-256 of that key; of an identity, of what is declared of it.
     pub key: Option<Digest>,
+    /// What is declared of that signer, where it is an identity.
+    pub identity: Option<String>,
     /// The hash with which it verifies.
     pub hash: Option<Hash>,
     /// What its payload says.
@@ -198,6 +200,10 @@ impl View<'_> {
             format: found.format,
             payload: found.id.payload.clone(),
             key: signer.as_ref().and_then(|it| self.signers.get(it)?.fingerprint()),
+            identity: signer.as_ref().and_then(|it| {
+                let policy = self.signers.get(it)?.profile.identity.as_ref()?;
+                Some(identity_text(policy))
+            }),
             signer,
             hash,
             claim: found.claim.clone(),

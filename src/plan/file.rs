@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Annotations, Digest};
 use crate::plan::{
-    Action, Change, Difference, Failure, Found, IndexFault, Plan, Publishes, SignerFingerprints,
-    Standing, TargetPlan, Unresolved, Want,
+    Action, Change, Difference, EvidenceFault, Failure, Found, IndexFault, Plan, Publishes,
+    SignerFingerprints, Standing, TargetPlan, Unresolved, Want,
 };
 
 /// The version of the JSON: a minor number adds members, a major one breaks.
@@ -148,6 +148,9 @@ pub struct PlanChange {
     /// The end of the certificate that it carries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_until: Option<String>,
+    /// What the signature carries as a proof and what does not hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<EvidenceFault>,
     /// What the tag names now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved: Option<PlanMoved>,
@@ -323,6 +326,7 @@ impl Plan {
             certificate_until: found
                 .and_then(|it| it.certificate.as_ref())
                 .map(|it| it.not_after().to_string()),
+            problems: found.map(|it| it.problems.to_vec()).unwrap_or_default(),
             moved: match change {
                 Change::Moved(moved) => Some(PlanMoved {
                     tag: moved.tag.to_string(),

@@ -1,5 +1,6 @@
 //! Decisions: what should be, what is, and the difference. Pure.
 
+mod acceptance;
 mod bundles;
 mod change;
 mod compare;
@@ -23,6 +24,7 @@ mod warning;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use acceptance::{Acceptance, Claims, Presented, Rejection, Trust};
 pub use bundles::{bundle_warnings, hidden_by_bundle};
 pub use change::{Action, Change, Difference, Field, Standing};
 pub use desired::{

@@ -60,7 +60,7 @@ pub struct ExplainedSignature {
     pub payload: String,
     /// The signer under whose key it verifies.
     pub signer: Option<String>,
-    /// SHA-256 of that key.
+    /// SHA-256 of that key; of an identity, of what is declared of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signer_fingerprint: Option<String>,
     /// The hash with which it verifies.

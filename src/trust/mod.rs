@@ -6,6 +6,8 @@
 mod body;
 mod certificate_log;
 mod error;
+#[cfg(test)]
+mod fixtures;
 mod identity;
 mod log;
 mod policy;
@@ -18,3 +20,6 @@ pub use identity::{CertificateIdentity, GithubClaims};
 pub use policy::{IdentityPolicy, Matcher, MatcherError, Mismatch};
 pub use proof::{Content, Proof, Signed, Verifier};
 pub use root::TrustedRoot;
+
+#[cfg(test)]
+mod tests;

@@ -24,3 +24,4 @@ mod signals;
 mod single;
 mod validate;
 mod verify;
+mod verify_image;

@@ -59,7 +59,13 @@ fn what_is_not_there_yet_is_told() {
         &["sign", "oci:images:api"][..],
         &["sign", "--key", "release.key", "oci:images:api"],
         &["verify", "--key", "release.pub", "oci:images:api"],
-        &["verify", "--insecure-ignore-tlog", "oci:images:api"],
+        &[
+            "verify",
+            "--insecure-ignore-tlog",
+            "--certificate-identity=a",
+            "--certificate-oidc-issuer=b",
+            "oci:images:api",
+        ],
         &["clean", "--type", "referrer", "oci:images:api"],
         &["attach", "signature", "--bundle", "b.json", "oci:images:api"],
     ] {

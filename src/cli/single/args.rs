@@ -63,6 +63,7 @@ macro_rules! switch {
         }
     };
 }
+pub(super) use switch;
 
 switch!(
     /// Whether the signature goes to the registry
@@ -76,25 +77,12 @@ switch!(
     "tlog-upload",
     true
 );
-switch!(
-    /// Does not ask for an entry in the transparency log; logs are not read yet, so it is needed
-    IgnoreTlog,
-    "insecure-ignore-tlog",
-    false
-);
-switch!(
-    /// Whether the payload must name this digest and these annotations
-    CheckClaims,
-    "check-claims",
-    true
-);
-
 #[derive(Args, Debug)]
 pub(crate) struct SignArgs {
     /// The images: REPOSITORY:TAG, REPOSITORY@DIGEST or oci:PATH:TAG
     #[arg(required = true)]
     pub(crate) image: Vec<String>,
-    /// The private key: a file in cosign's format, or env://NAME
+    /// The private key: a file in cosign's format, env://NAME, or where a service keeps it
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,
     /// Annotations of the payload; with commas, or repeated
@@ -181,8 +169,8 @@ pub(crate) struct AttachSignatureArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) payload: Option<PathBuf>,
     /// The public key: then a signature that is not its own is refused
-    #[arg(long, value_name = "FILE")]
-    pub(crate) key: Option<PathBuf>,
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
     /// The certificate to attach, in PEM; a signature that is not of its key is refused
     #[arg(long, value_name = "FILE")]
     pub(crate) certificate: Option<PathBuf>,
@@ -254,8 +242,8 @@ pub(crate) struct CleanArgs {
     #[arg(long = "type", value_enum, default_value_t)]
     pub(crate) kind: CleanKind,
     /// Only the signatures of this public key
-    #[arg(long, value_name = "FILE")]
-    pub(crate) key: Option<PathBuf>,
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
     /// Does not ask
     #[arg(short, long, visible_alias = "yes")]
     pub(crate) force: bool,
@@ -309,42 +297,4 @@ pub(crate) enum CopyKind {
     Sbom,
     /// What the list of referrers names
     Ref,
-}
-
-/// `verify IMAGE`: cosign's form.
-#[derive(Args, Debug)]
-pub(crate) struct VerifyImageArgs {
-    /// Verifies these images with --key, as cosign does, instead of a spec
-    pub(crate) image: Vec<String>,
-    /// The public key
-    #[arg(long, value_name = "FILE", requires = "image", help_heading = "Images")]
-    pub(crate) key: Option<PathBuf>,
-    /// Annotations that the payload must have; with commas, or repeated
-    #[arg(short, long, value_name = "KEY=VALUE,…", requires = "image", help_heading = "Images")]
-    pub(crate) annotations: Vec<String>,
-    #[command(flatten)]
-    pub(crate) check_claims: CheckClaims,
-    #[command(flatten)]
-    pub(crate) ignore_tlog: IgnoreTlog,
-    /// How the payloads are written
-    #[arg(short, long, value_enum, default_value_t, help_heading = "Images")]
-    pub(crate) output: VerifyOutput,
-    /// Not yet: the identity of a certificate
-    #[arg(long, value_name = "TEXT", help_heading = "Images")]
-    pub(crate) certificate_identity: Option<String>,
-    /// Not yet: its issuer
-    #[arg(long, value_name = "URL", help_heading = "Images")]
-    pub(crate) certificate_oidc_issuer: Option<String>,
-    #[command(flatten)]
-    pub(crate) registry: RegistryArgs,
-}
-
-/// How verified payloads are written.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
-pub(crate) enum VerifyOutput {
-    /// One array
-    #[default]
-    Json,
-    /// One payload a line
-    Text,
 }

@@ -32,7 +32,10 @@ pub(crate) async fn run(args: &AttachSignatureArgs, context: &Context) -> Result
     let image = parse(&args.image)?;
     let (certificate, chain) =
         super::certificates(args.certificate.as_deref(), args.certificate_chain.as_deref())?;
-    let key = args.key.as_deref().map(super::public_key).transpose()?;
+    let key = match &args.key {
+        Some(key) => Some(super::public_key(key, context).await?),
+        None => None,
+    };
     let key = key.or_else(|| certificate.as_ref().map(|it| it.public_key().clone()));
     let signature = signature(&args.signature)?;
     let store = super::store(context, &args.registry, &[&image], Intent::Read)?;
@@ -109,17 +112,23 @@ pub(crate) fn same_subject(claim: &Claim, digest: &Digest, path: &Path) -> Resul
         .help("give the payload that was made for this image, or name the image by that digest"))
 }
 
-/// The signature: of standard input, of a file, or the text itself.
-fn signature(given: &str) -> Result<SignatureBytes, Failed> {
+/// What `--signature` names: standard input, a file, or the text itself.
+pub(crate) fn content(given: &str) -> Result<Vec<u8>, Failed> {
     let path = Path::new(given);
-    let mut content = Vec::new();
     if given == "-" {
+        let mut content = Vec::new();
         std::io::stdin().lock().take(LONGEST).read_to_end(&mut content)?;
+        Ok(content)
     } else if path.exists() {
-        content = super::read(path)?;
+        super::read(path)
     } else {
-        content.extend_from_slice(given.as_bytes());
+        Ok(given.as_bytes().to_vec())
     }
+}
+
+/// The signature, out of base64.
+fn signature(given: &str) -> Result<SignatureBytes, Failed> {
+    let content = content(given)?;
     let read = std::str::from_utf8(&content).map_err(|_| SignatureError::NotBase64);
     read.and_then(SignatureBytes::from_base64).map_err(|error| {
         let wrong = |text: String| Failed::new(ExitCode::Error, "attachment::not_base64", text);

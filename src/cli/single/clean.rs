@@ -30,7 +30,7 @@ pub(crate) async fn run(args: &CleanArgs, context: &Context) -> Result<ExitCode,
     let store = super::store(context, &args.registry, &[&image], Intent::Read)?;
     let digest = digest_of(&image, &*store.store).await?;
     let place = super::signature_repository(context)?.unwrap_or_else(|| image.repository.clone());
-    let session = session(args, &place, &digest, context)?;
+    let session = session(args, &place, &digest, context).await?;
     let signatures = matches!(args.kind, CleanKind::All | CleanKind::Signature);
     let planned = if signatures { Some(context.plan(&session).await?) } else { None };
     let others: &[Attached] = match (args.kind, &args.key) {
@@ -75,13 +75,16 @@ pub(crate) async fn run(args: &CleanArgs, context: &Context) -> Result<ExitCode,
 }
 
 /// Nothing is wanted of the image. Without a key, all goes; with one, its signer is retired.
-fn session(
+async fn session(
     args: &CleanArgs,
     place: &Repository,
     digest: &countersign::model::Digest,
     context: &Context,
 ) -> Result<Session, Failed> {
-    let key = args.key.as_deref().map(super::public_key).transpose()?;
+    let key = match &args.key {
+        Some(key) => Some(super::public_key(key, context).await?),
+        None => None,
+    };
     let prune = if key.is_some() { Prune::Retired } else { Prune::Undeclared };
     // The repository of the signatures is all that is looked at.
     let image = ImageRef { repository: place.clone(), tag: None, digest: Some(digest.clone()) };

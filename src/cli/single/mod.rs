@@ -10,7 +10,10 @@ pub(crate) mod generate;
 mod pairs;
 pub(crate) mod sign;
 pub(crate) mod tree;
+mod trust;
+mod verified;
 pub(crate) mod verify;
+pub(crate) mod verify_args;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,7 +24,7 @@ use countersign::apply::Applier;
 use countersign::crypto::{Certificate, Chain, PublicKey};
 use countersign::event::Listener;
 use countersign::exit_code::ExitCode;
-use countersign::keys::{KeySource, KeyringEntry};
+use countersign::keys::{KeyReference, KeySource, KeyringEntry};
 use countersign::model::{
     Annotations, Digest, Glob, ImageRef, Locator, Repository, SignerName, Subject,
 };
@@ -38,6 +41,7 @@ use super::args::LookArgs;
 use super::context::{Context, Session};
 use super::error::Failed;
 use super::explain::unresolved;
+use super::keys;
 use super::problems::count;
 use super::terminal::{Answers, print};
 use args::RegistryArgs;
@@ -100,10 +104,22 @@ pub(crate) fn write(path: &Path, content: &[u8]) -> Result<(), Failed> {
     fs::write(path, content).map_err(|error| Failed::file("write", path, &error))
 }
 
-/// A public key in PEM.
-pub(crate) fn public_key(path: &Path) -> Result<PublicKey, Failed> {
-    PublicKey::from_pem(&read_text(path)?).map_err(|error| {
-        Failed::usage(format!("{} holds no public key", path.display()))
+/// A public key as cosign finds it: PEM in a file or in a variable, or what a service says of its own.
+pub(crate) async fn public_key(text: &str, context: &Context) -> Result<PublicKey, Failed> {
+    let reference = keys::reference(text)?;
+    let pem = match (&reference, reference.variable()) {
+        (KeyReference::File(path), _) => read_text(path)?,
+        (_, Some(name)) => context.environment.get(name).ok_or_else(|| {
+            Failed::usage(format!("the variable {name} is not set"))
+                .help(format!("export {name}=\"$(cat cosign.pub)\""))
+        })?,
+        _ => {
+            let asked = countersign::keys::public_key(&reference, &keys::options(context)).await;
+            return asked.map_err(|error| keys::failed(&error));
+        }
+    };
+    PublicKey::from_pem(&pem).map_err(|error| {
+        Failed::usage(format!("{reference} holds no public key"))
             .because(&error)
             .help("give the public half in PEM, as in cosign.pub")
     })

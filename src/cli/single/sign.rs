@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use countersign::crypto::{Certificate, Hash, SignatureBytes};
 use countersign::exit_code::ExitCode;
-use countersign::keys::{KeyReference, KeySource, PasswordSource};
+use countersign::keys::{KeySource, PasswordSource};
 use countersign::model::{Digest, ImageRef, Repository, SignerName};
 use countersign::observe::stored;
 use countersign::payload::Claim;
@@ -17,7 +17,9 @@ use countersign::report::{Done, Report};
 use countersign::store::Intent;
 
 use super::args::SignArgs;
-use super::{Context, Failed, Only, Session, entry, failed, not_yet, pairs, parse, print, profile};
+use super::{
+    Context, Failed, Only, Session, entry, failed, keys, not_yet, pairs, parse, print, profile,
+};
 
 const NO_KEYLESS: &str =
     "give a key: --key cosign.key; or declare the attachment of what cosign signed";
@@ -72,12 +74,7 @@ impl<'a> Job<'a> {
         if args.timestamp_server_url.is_some() {
             return Err(not_yet("--timestamp-server-url", "sign without a timestamp"));
         }
-        let reference = KeyReference::parse(key, Path::new("")).map_err(|error| {
-            let help = error.help().unwrap_or("give a key file, or env://NAME").to_owned();
-            let code = error.code().to_owned();
-            let text = format!("cannot sign with {key}", key = error.key);
-            Failed::coded(ExitCode::Error, code, &text).because(&error).help(help)
-        })?;
+        let reference = keys::reference(key)?;
         let images: Vec<ImageRef> =
             args.image.iter().map(|it| parse(it)).collect::<Result<_, _>>()?;
         let (certificate, chain) =
@@ -157,18 +154,10 @@ impl<'a> Job<'a> {
     }
 
     async fn sign(&self, payload: &[u8], session: &Session) -> Result<SignatureBytes, Failed> {
-        let told = |error: &countersign::keys::KeyError| {
-            let code = error.code().to_owned();
-            let failed = Failed::coded(ExitCode::Error, code, &error.to_string());
-            let failed = match std::error::Error::source(error) {
-                Some(source) => failed.because(source),
-                None => failed,
-            };
-            failed.help(error.help().unwrap_or("check the key"))
-        };
         let signer = session.observer.keyring.signer(&self.profile.name).await;
-        let signer = signer.map_err(|error| told(&error))?;
-        let signed = signer.sign(payload, Hash::default()).await.map_err(|error| told(&error))?;
+        let signer = signer.map_err(|error| keys::failed(&error))?;
+        let signed = signer.sign(payload, Hash::default()).await;
+        let signed = signed.map_err(|error| keys::failed(&error))?;
         Ok(signed.signature)
     }
 
@@ -245,21 +234,23 @@ impl<'a> Job<'a> {
             return Ok(());
         }
         for target in report.targets.iter().filter(|it| it.is_converged()) {
-            let found = stored(&target.target, &*session.store).await.map_err(|it| failed(&it))?;
+            let found = stored(&target.target, &*session.store).await;
+            let found = found.all().map_err(|it| failed(&it))?;
             let state = signers.get(&self.profile.name);
             let key = state.and_then(|it| it.public_key());
             let own = |target: &Target, it: &&countersign::observe::Stored| {
-                let wanted = target.wants.iter().any(|want| want.payload == it.layer.digest);
-                let signature = SignatureBytes::from_base64(it.signature()).ok();
-                let good = signature.zip(key).is_some_and(|(signature, key)| {
-                    key.verifies(&it.payload, &signature, Hash::default())
+                let payload = Digest::of(&it.payload);
+                let wanted = target.wants.iter().any(|want| want.payload == payload);
+                let good = it.signature().zip(key).is_some_and(|(signature, key)| {
+                    key.verifies(it.signed(), signature, Hash::default())
                 });
                 wanted && good
             };
             if let Some(last) = found.iter().rfind(|it| own(&target.target, it)) {
+                let signature = last.signature().map(SignatureBytes::to_base64).unwrap_or_default();
                 let pem = self.profile.certificate.as_ref().map(Certificate::to_pem);
                 let pem = pem.or_else(|| key.map(|it| it.to_pem())).unwrap_or_default();
-                let files = (last.signature(), &*last.payload, pem.as_str());
+                let files = (signature.as_str(), &*last.payload, pem.as_str());
                 let digest = &target.target.subject.digest;
                 self.write_files(digest, report.targets.len(), files)?;
             }

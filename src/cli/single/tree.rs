@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use countersign::crypto::{Certificate, Chain};
+use countersign::crypto::Certificate;
 use countersign::exit_code::ExitCode;
-use countersign::model::{Digest, Index, Locator, Manifest, Repository, Tag, go_json};
-use countersign::observe::{Stored, stored};
-use countersign::payload::annotation;
+use countersign::model::{Descriptor, Digest, Index, Locator, Manifest, Repository, Tag, go_json};
+use countersign::observe::{Stored, StoredAt, stored};
+use countersign::payload::{Format, annotation};
 use countersign::render;
 use countersign::store::{Intent, ReadStore};
 use countersign::transfer::Attached;
@@ -121,7 +121,13 @@ pub(crate) async fn download(args: &ImageArgs, context: &Context) -> Result<Exit
     let session = store(context, &args.registry, &[&image], Intent::Read)?;
     let digest = context.unless_interrupted(digest_of(&image, &*session.store)).await??;
     let target = bare(&image, digest, signature_repository(context)?);
-    let found = stored(&target, &*session.store).await.map_err(|it| failed(&it))?;
+    let found = context.unless_interrupted(stored(&target, &*session.store)).await?;
+    let hidden = found.bundles > 0;
+    let mut found = found.all().map_err(|it| failed(&it))?;
+    if hidden {
+        // As cosign 3 does: once a bundle is there, it shows bundles.
+        found.retain(|it| it.format() == Format::Bundle);
+    }
     if found.is_empty() {
         let text = format!("no signatures associated with {image}");
         return Err(Failed::new(ExitCode::Error, "signature::none", text)
@@ -129,24 +135,25 @@ pub(crate) async fn download(args: &ImageArgs, context: &Context) -> Result<Exit
     }
     let mut page = Vec::new();
     for signature in &found {
-        page.extend(go_json::to_vec(&line(signature)));
+        match &signature.place {
+            StoredAt::Bundle(bundle) => page.extend_from_slice(bundle.trim_ascii()),
+            StoredAt::Layer(layer) => page.extend(go_json::to_vec(&line(signature, layer))),
+        }
         page.push(b'\n');
     }
     print(&page)?;
     Ok(ExitCode::Good)
 }
 
-fn line(stored: &Stored) -> Line<'_> {
-    let text = |key: &str| stored.layer.annotation(key);
+fn line<'a>(stored: &Stored, layer: &'a Descriptor) -> Line<'a> {
+    let text = |key: &str| layer.annotation(key);
     let json =
         |key: &str| text(key).and_then(|it| serde_json::from_str(it).ok()).unwrap_or(Value::Null);
-    let certificate = text(annotation::CERTIFICATE).and_then(|it| Certificate::from_pem(it).ok());
-    let chain = text(annotation::CHAIN).and_then(|it| Chain::from_pem(it).ok());
-    let chain = chain.map(|it| it.certificates().iter().map(raw).collect::<Vec<_>>());
+    let chain = stored.chain().map(|it| it.certificates().iter().map(raw).collect::<Vec<_>>());
     Line {
-        base64_signature: stored.signature(),
+        base64_signature: text(annotation::SIGNATURE).unwrap_or_default(),
         payload: STANDARD.encode(&stored.payload),
-        cert: certificate.as_ref().map_or(Value::Null, raw),
+        cert: stored.certificate().map_or(Value::Null, raw),
         chain: chain.map_or(Value::Null, Value::from),
         bundle: json(annotation::BUNDLE),
         timestamp: json(annotation::TIMESTAMP),

@@ -1,149 +1,201 @@
-//! `countersign verify IMAGE… --key KEY`: cosign's form, for images without a spec.
+//! `countersign verify IMAGE…`: cosign's form, for images without a spec.
+//!
+//! The signatures are read and judged by the library, as for a spec; here are cosign's flags and cosign's pages.
 
-use countersign::crypto::{Certificate, Hash, PublicKey, SignatureBytes};
+use countersign::crypto::SignatureBytes;
 use countersign::exit_code::ExitCode;
-use countersign::model::{Annotations, Digest, ImageRef, Timestamp};
-use countersign::observe::{Stored, stored};
-use countersign::payload::{Claim, annotation};
-use countersign::store::Intent;
+use countersign::model::{Annotations, Digest, ImageRef, LayoutPath, Repository};
+use countersign::observe::{Stored, failure_of, stored};
+use countersign::payload::{Claim, Format};
+use countersign::plan::{Acceptance, Claims, Failure, Presented, Trust};
+use countersign::render;
+use countersign::store::{Intent, LayoutStore};
 
-use super::args::{VerifyImageArgs, VerifyOutput};
+use super::verified::{self, Verified};
+use super::verify_args::{VerifyImageArgs, VerifyOutput};
 use super::{
-    Context, Failed, bare, digest_of, failed, not_yet, pairs, parse, print, signature_repository,
-    store,
+    Context, Failed, Session, bare, digest_of, failed, not_yet, pairs, parse, print,
+    signature_repository, store, trust,
 };
-
-/// What a signature must be to count.
-struct Asked<'a> {
-    key: &'a PublicKey,
-    annotations: Annotations,
-    claims: bool,
-    now: Timestamp,
-}
 
 /// Verifies images one after another, and prints the payloads of what counts.
 pub(crate) async fn run(args: &VerifyImageArgs, context: &Context) -> Result<ExitCode, Failed> {
-    if args.certificate_identity.is_some() || args.certificate_oidc_issuer.is_some() {
-        return Err(not_yet("verifying by identity", "give the public key: --key cosign.pub"));
-    }
-    let key = args.key.as_deref().ok_or_else(|| {
-        not_yet("verifying without a key (keyless)", "give the public key: --key cosign.pub")
-    })?;
     if !args.ignore_tlog.on {
         return Err(not_yet(
             "verifying entries in a transparency log",
             "add --insecure-ignore-tlog where that is enough, or ask cosign",
         ));
     }
-    let key = super::public_key(key)?;
-    let asked = Asked {
-        key: &key,
-        annotations: pairs::annotations(&args.annotations)?,
-        claims: args.check_claims.on,
+    let annotations = pairs::annotations(&args.annotations)?;
+    let acceptance = Acceptance {
+        trust: trust::trust(args, context).await?,
+        claims: if args.check_claims.on { Claims::Checked(annotations) } else { Claims::Unchecked },
+        hash: args.signature_digest_algorithm.hash(),
         now: context.clock.now(),
     };
-    let images: Vec<ImageRef> = args.image.iter().map(|it| parse(it)).collect::<Result<_, _>>()?;
+    let mut images = Vec::new();
+    for text in &args.image {
+        images.push(if args.local_image { local(text).await? } else { parse(text)? });
+    }
+    let verifier = Verifier { args, context, acceptance };
     for image in &images {
-        let payloads = one(image, &asked, args, context).await?;
-        say(image, &asked, context);
-        print(&page(&payloads, args.output))?;
+        verifier.image(image).await?;
     }
     Ok(ExitCode::Good)
 }
 
-async fn one(
-    image: &ImageRef,
-    asked: &Asked<'_>,
-    args: &VerifyImageArgs,
-    context: &Context,
-) -> Result<Vec<Vec<u8>>, Failed> {
-    let session = store(context, &args.registry, &[image], Intent::Read)?;
-    let digest = context.unless_interrupted(digest_of(image, &*session.store)).await??;
-    let target = bare(image, digest.clone(), signature_repository(context)?);
-    let found = stored(&target, &*session.store).await.map_err(|it| failed(&it))?;
-    let mut reasons = Vec::new();
-    let mut payloads: Vec<Vec<u8>> = Vec::new();
-    for signature in &found {
-        match judge(signature, &digest, asked) {
-            Ok(()) => payloads.push(compact(&signature.payload)),
-            Err(reason) if reasons.contains(&reason) => {}
-            Err(reason) => reasons.push(reason),
+/// The only image of a layout.
+async fn local(path: &str) -> Result<ImageRef, Failed> {
+    let repository = Repository::Layout(LayoutPath::new(path.trim_start_matches("oci:")));
+    let found = LayoutStore::new().only_image(&repository).await;
+    let found = found.map_err(|error| failed(&failure_of(&error)))?;
+    let digest = found.ok_or_else(|| {
+        Failed::new(ExitCode::Error, "image::not_found", format!("{path} does not hold one image"))
+            .help("name the image by its tag, without --local-image: oci:PATH:TAG")
+    })?;
+    Ok(ImageRef { repository, tag: None, digest: Some(digest.digest) })
+}
+
+/// What is asked of every image.
+struct Verifier<'a> {
+    args: &'a VerifyImageArgs,
+    context: &'a Context,
+    acceptance: Acceptance,
+}
+
+impl Verifier<'_> {
+    async fn image(&self, image: &ImageRef) -> Result<(), Failed> {
+        let session = store(self.context, &self.args.registry, &[image], Intent::Read)?;
+        let digest = digest_of(image, &*session.store);
+        let digest = self.context.unless_interrupted(digest).await??;
+        match &self.args.signature {
+            Some(signature) => self.given(image, &digest, signature),
+            None => self.stored(image, &digest, &session).await,
         }
     }
-    if !payloads.is_empty() {
-        return Ok(payloads);
+
+    /// Verifies the signature of the command line.
+    fn given(&self, image: &ImageRef, digest: &Digest, signature: &str) -> Result<(), Failed> {
+        let payload = match &self.args.payload {
+            Some(path) => super::read(path)?,
+            None => super::generate::payload(image, digest, None, &Annotations::new())?,
+        };
+        let content = super::attach::content(signature)?;
+        let text = std::str::from_utf8(&content).ok();
+        let decoded = text.and_then(|it| SignatureBytes::from_base64(it).ok());
+        let signature = decoded.unwrap_or_else(|| SignatureBytes::new(content));
+        let claim = Claim::parse(&payload).ok();
+        let presented = Presented {
+            signed: &payload,
+            signature: Some(&signature),
+            claim: claim.as_ref(),
+            certificate: None,
+            chain: None,
+            passed_over: None,
+        };
+        self.acceptance
+            .check(&presented, digest)
+            .map_err(|why| no_match(image, &[format!("the signature does not count: {why}")]))?;
+        self.show(image, digest, &[Verified { payload: &payload, stored: None }])
+    }
+
+    /// Verifies what is stored: bundles before the tag, as cosign 3 does.
+    async fn stored(
+        &self,
+        image: &ImageRef,
+        digest: &Digest,
+        session: &Session,
+    ) -> Result<(), Failed> {
+        let target = bare(image, digest.clone(), signature_repository(self.context)?);
+        let reading = stored(&target, &*session.store);
+        let found = self.context.unless_interrupted(reading).await?;
+        let (mut reasons, mut good): (Vec<String>, Vec<&Stored>) = (Vec::new(), Vec::new());
+        for signature in &found.signatures {
+            match self.acceptance.check(&signature.presented(), digest) {
+                Ok(()) => good.push(signature),
+                Err(why) => {
+                    let reason = format!("of a signature, {why}");
+                    if !reasons.contains(&reason) {
+                        reasons.push(reason);
+                    }
+                }
+            }
+        }
+        let format = match good.first().map(|it| it.format()) {
+            Some(format) => format,
+            // What could not be read might have been good.
+            None => return Err(nothing(image, &found.unreadable, &reasons, &found.signatures)),
+        };
+        if format == Format::SimpleSigning && found.bundles > 0 {
+            self.context.terminal.say(&format!(
+                "warning[format::hidden_by_bundle]: cosign 3 does not look at the `.sig` tag of {image}, because \
+                 bundles are there: it takes this with `--new-bundle-format=false` only"
+            ));
+        }
+        let good: Vec<Verified<'_>> = good
+            .into_iter()
+            .filter(|it| it.format() == format)
+            .map(|it| Verified { payload: &it.payload, stored: Some(it) })
+            .collect();
+        self.show(image, digest, &good)
+    }
+
+    /// Says on standard error what was checked, and prints the payloads.
+    fn show(
+        &self,
+        image: &ImageRef,
+        digest: &Digest,
+        verified: &[Verified<'_>],
+    ) -> Result<(), Failed> {
+        let mut text = format!(
+            "\nVerification for {image} --\nThe following checks were performed on each of these signatures:"
+        );
+        if let Claims::Checked(annotations) = &self.acceptance.claims {
+            if !annotations.is_empty() {
+                text.push_str("\n  - The specified annotations were verified.");
+            }
+            text.push_str("\n  - The cosign claims were validated");
+        }
+        text.push_str(match &self.acceptance.trust {
+            Trust::Key(_) => "\n  - The signatures were verified against the specified public key",
+            _ => "\n  - The code-signing certificate was verified using trusted certificate authority certificates",
+        });
+        self.context.terminal.say(&text);
+        if self.args.output == VerifyOutput::Text {
+            for certificate in verified.iter().filter_map(Verified::certificate) {
+                let names = certificate.alternative_names();
+                let name = render::escape(names.first().map(String::as_str).unwrap_or_default());
+                self.context.terminal.say(&format!("Certificate subject: {name}"));
+            }
+        }
+        print(&verified::page(verified, image, digest, self.args.output))?;
+        Ok(())
+    }
+}
+
+/// Why an image is not verified: what could not be read comes first, for it might have been good.
+fn nothing(
+    image: &ImageRef,
+    unreadable: &[Failure],
+    reasons: &[String],
+    found: &[Stored],
+) -> Failed {
+    if let Some(failure) = unreadable.first() {
+        return failed(failure);
     }
     if found.is_empty() {
         let text = format!("{image} carries no signatures");
-        return Err(Failed::new(ExitCode::NotAsDeclared, "signature::none", text)
-            .help("sign it: countersign sign --key cosign.key IMAGE"));
+        return Failed::new(ExitCode::NotAsDeclared, "signature::none", text)
+            .help("sign it: countersign sign --key cosign.key IMAGE");
     }
-    let text = format!("no matching signatures on {image}: {}", reasons.join("; "));
-    Err(Failed::new(ExitCode::NotAsDeclared, "signature::no_match", text).help(
-        "check the key and the annotations; `countersign download signature` shows what is there",
-    ))
+    no_match(image, reasons)
 }
 
-/// Why a signature does not count.
-fn judge(stored: &Stored, digest: &Digest, asked: &Asked<'_>) -> Result<(), String> {
-    let signature = SignatureBytes::from_base64(stored.signature()).map_err(|it| it.to_string())?;
-    if !asked.key.verifies(&stored.payload, &signature, Hash::default()) {
-        return Err("a signature is not by this key".to_owned());
-    }
-    if asked.claims {
-        let claim = Claim::parse(&stored.payload).map_err(|it| it.to_string())?;
-        if claim.digest != *digest {
-            return Err(format!("a signature is about {}", claim.digest));
-        }
-        for (key, value) in &asked.annotations {
-            if claim.annotations.get(key) != Some(value) {
-                return Err(format!("a signature has no annotation {key}={value}"));
-            }
-        }
-    }
-    // A certificate without proof of time must hold now, as cosign has it.
-    let certificate = stored.layer.annotation(annotation::CERTIFICATE);
-    match certificate.map(Certificate::from_pem) {
-        Some(Ok(it)) if asked.now > it.not_after() || asked.now < it.not_before() => {
-            Err(format!("its certificate is valid from {} to {}", it.not_before(), it.not_after()))
-        }
-        Some(Err(error)) => Err(format!("its certificate cannot be read: {error}")),
-        _ => Ok(()),
-    }
-}
-
-/// The payload without white space, in its own order of members.
-fn compact(payload: &[u8]) -> Vec<u8> {
-    let parsed: Option<serde_json::Value> = serde_json::from_slice(payload).ok();
-    parsed.map_or_else(|| payload.to_vec(), |it| countersign::model::go_json::to_vec(&it))
-}
-
-fn page(payloads: &[Vec<u8>], output: VerifyOutput) -> Vec<u8> {
-    match output {
-        VerifyOutput::Json => {
-            let mut page = b"\n[".to_vec();
-            page.extend(payloads.join(&b','));
-            page.extend(b"]\n");
-            page
-        }
-        VerifyOutput::Text => {
-            let mut page = payloads.join(&b'\n');
-            page.push(b'\n');
-            page
-        }
-    }
-}
-
-fn say(image: &ImageRef, asked: &Asked<'_>, context: &Context) {
-    let mut text = format!(
-        "\nVerification for {image} --\nThe following checks were performed on each of these signatures:"
-    );
-    if !asked.annotations.is_empty() {
-        text.push_str("\n  - The specified annotations were verified.");
-    }
-    if asked.claims {
-        text.push_str("\n  - The cosign claims were validated");
-    }
-    text.push_str("\n  - The signatures were verified against the specified public key");
-    context.terminal.say(&text);
+fn no_match(image: &ImageRef, reasons: &[String]) -> Failed {
+    // Annotations and names are anybody's text.
+    let reasons = render::escape(&reasons.join("; ")).to_string();
+    let text = format!("no matching signatures on {image}: {reasons}");
+    Failed::new(ExitCode::NotAsDeclared, "signature::no_match", text).help(
+        "check the key or identity and the annotations; `countersign download signature` shows what is there",
+    )
 }

@@ -2,6 +2,7 @@
 
 mod bundles;
 mod certificates;
+mod evidence;
 
 use std::sync::Arc;
 use std::time::Duration;

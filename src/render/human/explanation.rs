@@ -7,6 +7,7 @@ use crate::render::Style;
 use crate::render::human::lines::{self, Note};
 use crate::render::human::sections::count;
 use crate::render::style::{Paint, Pen, bold, dim, plain};
+use crate::trust::CertificateIdentity;
 
 /// Writes every signature on a subject, and what is wanted and not there.
 ///
@@ -82,6 +83,9 @@ fn write_signature(pen: &mut Pen<'_>, signature: &Explained) -> io::Result<()> {
         }
     }
     let signer = match (&signature.signer, &signature.key, signature.hash) {
+        (Some(signer), Some(_), Some(hash)) if signature.identity.is_some() => {
+            format!("{signer}, an identity, {hash}")
+        }
         (Some(signer), Some(key), Some(hash)) => format!("{signer}, key {key}, {hash}"),
         (Some(signer), _, _) => signer.to_string(),
         (None, _, _) => "not known".to_owned(),
@@ -102,9 +106,12 @@ fn write_signature(pen: &mut Pen<'_>, signature: &Explained) -> io::Result<()> {
         }
     }
     if let Some(certificate) = &signature.certificate {
+        let issuer = CertificateIdentity::read(certificate).ok().map(|it| it.issuer);
+        let issuer = issuer.filter(|it| !it.is_empty());
         let text = format!(
-            "{}, valid from {} to {}, {}",
+            "{}{}, valid from {} to {}, {}",
             certificate.names().join(", "),
+            issuer.map(|it| format!(" by {it}")).unwrap_or_default(),
             certificate.not_before(),
             certificate.not_after(),
             certificate.fingerprint().short()
@@ -136,7 +143,7 @@ fn write_evidence(pen: &mut Pen<'_>, signature: &Explained) -> io::Result<()> {
         row(pen, 6, "evidence", &parts.join(", "))?;
     }
     for problem in problems {
-        pen.prose(6, dim("does not hold  "), &problem.to_string())?;
+        pen.prose(6, dim("problem      "), &problem.to_string())?;
     }
     Ok(())
 }

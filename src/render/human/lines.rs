@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::io;
 
 use crate::model::{Annotations, Repository};
-use crate::plan::{Action, Change, Difference, Failure, Standing, Want, WantOrigin};
+use crate::plan::{
+    Action, Change, Difference, Failure, Found, Standing, Verdict, Want, WantOrigin,
+};
 use crate::render::style::{Paint, Pen, dim, plain};
 
 /// A line of a page, with what stands below it.
@@ -72,8 +74,9 @@ pub(super) fn of_change(change: &Change, repository: &Repository) -> Line {
         Change::Foreign { standing: Standing::Unexamined, .. } => {
             line("(not looked at)".to_owned(), format!("kept{}", payload().unwrap_or_default()))
         }
-        Change::Foreign { standing, .. } => {
-            line(whose(), format!("kept: {}{}", standing.word(), payload().unwrap_or_default()))
+        Change::Foreign { standing, found } => {
+            let what = format!("kept: {}{}", standing.word(), payload().unwrap_or_default());
+            Line { notes: of_stranger(found), ..line(whose(), what) }
         }
         Change::Keep { .. } => line(whose(), "as declared".to_owned()),
         Change::Moved(moved) => {
@@ -105,6 +108,13 @@ pub(super) fn of_failure(reason: &Failure) -> Vec<Note> {
     let mut notes = vec![Note::Text(reason.message.clone())];
     notes.extend(reason.help.clone().map(Note::Help));
     notes
+}
+
+/// What does not hold of a signature that would be a signer's if it did.
+fn of_stranger(found: &Found) -> Vec<Note> {
+    let faults = found.problems.iter().filter(|_| found.verdict == Verdict::Stranger);
+    let faults = faults.filter(|it| it.code.starts_with("trust::"));
+    faults.map(|it| Note::Text(it.to_string())).collect()
 }
 
 fn format(change: &Change) -> &'static str {

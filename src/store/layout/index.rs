@@ -103,6 +103,19 @@ impl LayoutIndex {
         })
     }
 
+    /// The one image or index: what cosign marks as such, else what is called no signature tag.
+    pub(super) fn only_image(&self) -> Option<Digest> {
+        let image = |entry: &&Value| matches!(kind(entry), Some(KIND_IMAGE | KIND_INDEX));
+        let bare = |entry: &&Value| {
+            let tag: Option<Tag> = name(entry).and_then(|it| it.parse().ok());
+            kind(entry).is_none() && tag.is_none_or(|it| !it.is_of_digest())
+        };
+        let images: BTreeSet<_> = self.entries.iter().filter(image).map(digest).collect();
+        let others = || self.entries.iter().filter(bare).map(digest).collect();
+        let mut found = if images.is_empty() { others() } else { images };
+        if found.len() == 1 { found.pop_first().flatten() } else { None }
+    }
+
     /// Adds a manifest without a tag. What it refers to is an image to cosign.
     pub(super) fn add(&mut self, manifest: &Descriptor, subject: Option<&Digest>) {
         self.entries.push(new_entry(manifest, None));

@@ -1,5 +1,6 @@
 //! OCI image layouts on disk: `oci:PATH:TAG`, no registry at all.
 
+mod delete;
 mod folder;
 mod index;
 mod shape;
@@ -10,12 +11,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::model::{Descriptor, Digest, Index, LayoutPath, Locator, Repository, Tag, media_type};
+use crate::model::{Descriptor, Digest, LayoutPath, Locator, Repository, Tag, media_type};
 use crate::store::place::place;
 use crate::store::referrers::entry_of;
 use crate::store::{
     Expected, Fetched, Listed, ReadStore, Referrers, Store, StoreError, StoreErrorKind,
 };
+use delete::{delete, is_named};
 use folder::{Fault, Folder};
 use index::LayoutIndex;
 use shape::{Source, media_type_of, parts, subject_of};
@@ -70,6 +72,24 @@ impl LayoutStore {
     /// The layouts on this machine.
     pub fn new() -> Self {
         Self
+    }
+
+    /// The one image or index of a layout; none where it holds none, or several.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading.
+    pub async fn only_image(
+        &self,
+        repository: &Repository,
+    ) -> Result<Option<Descriptor>, StoreError> {
+        let target = repository.to_string();
+        run("read", repository, target, |folder| {
+            let index = folder.index()?;
+            let found = index.only_image().map(Locator::Digest);
+            found.map(|it| Ok(fetch(folder, &index, &it)?.descriptor)).transpose()
+        })
+        .await
     }
 }
 
@@ -358,41 +378,6 @@ impl NewManifest {
             None => Ok(()),
         }
     }
-}
-
-/// Takes a manifest's entries away, and then its blob where nothing names it.
-fn delete(folder: Folder<'_>, digest: &Digest) -> Result<(), Fault> {
-    let lock = folder.lock()?;
-    let before = folder.index()?;
-    let mut after = before.clone();
-    after.remove(digest);
-    if after != before {
-        folder.write_index(&lock, &after)?;
-    }
-    if is_named(folder, &after, digest) { Ok(()) } else { folder.delete_blob(digest) }
-}
-
-/// Says whether `index.json`, or an index that it leads to, names the manifest.
-///
-/// Where that cannot be told, because an index cannot be read, it counts as named.
-fn is_named(folder: Folder<'_>, index: &LayoutIndex, digest: &Digest) -> bool {
-    let mut pending: Vec<(Digest, String, usize)> =
-        index.entries().map(|entry| (entry.digest, entry.media_type, 0)).collect();
-    let mut seen = BTreeSet::new();
-    while let Some((named, media_type, depth)) = pending.pop() {
-        if named == *digest {
-            return true;
-        }
-        if !media_type::is_index(&media_type) || !seen.insert(named.clone()) {
-            continue;
-        }
-        let read = folder.blob(&named, MAX_MANIFEST);
-        let index = read.ok().flatten().and_then(|bytes| Index::parse(&bytes).ok());
-        let Some(index) = index.filter(|_| depth < MAX_DEPTH) else { return true };
-        let children = index.manifests.into_iter();
-        pending.extend(children.map(|it| (it.digest, it.media_type, depth + 1)));
-    }
-    false
 }
 
 #[cfg(test)]
