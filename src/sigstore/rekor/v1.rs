@@ -13,7 +13,7 @@ use crate::model::Timestamp;
 use crate::payload::{EntryKind, InclusionProof, LogEntry, envelope_json};
 use crate::sigstore::connection::Connection;
 use crate::sigstore::rekor::{Log, RECORD, Recorded};
-use crate::sigstore::{Network, Service, ServiceError};
+use crate::sigstore::{Network, Service, ServiceError, ServiceErrorKind};
 use crate::trust::{Content, Signed, Verifier};
 use crate::wire::http::{Call, HttpFailure, HttpFailureKind};
 
@@ -87,7 +87,7 @@ impl Log for RekorV1 {
                 let id = existing(&failure).ok_or_else(|| failed(failure))?;
                 self.entry(&id).await?
             }
-            Err(failure) => return Err(failed(failure)),
+            Err(failure) => return Err(with_advice(failed(failure))),
         };
         read(&answer).map_err(|why| self.connection.untrusted(RECORD, why))
     }
@@ -138,6 +138,16 @@ fn proposed(signed: &Signed<'_>, hash: Hash) -> Option<Value> {
         }),
         Content::Digest(_) => return None,
     })
+}
+
+/// Newer logs take each kind of key with the hash of its size only; a `dsse` entry they check with SHA-256 alone.
+fn with_advice(error: ServiceError) -> ServiceError {
+    match error.kind {
+        ServiceErrorKind::Refused => error.advise(
+            "where it refuses the algorithm: use a P-256 or RSA key with SHA-256, which every log and every cosign takes, or `transparency_log = false`",
+        ),
+        _ => error,
+    }
 }
 
 /// The id of the entry that is there already: in `Location`, and in what the log says.
