@@ -76,3 +76,13 @@ async fn a_bundle_carries_the_timestamps_of_two_authorities() {
     assert_eq!(made.map(|it| it.made()), [1, 1]);
     scene.cosign_3(&["--use-signed-timestamps", "--insecure-ignore-tlog"]).success();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_simple_signature_carries_the_timestamp_of_the_first_of_two_authorities() {
+    let Some(scene) = Scene::new("p256", Log::RekorV1).await else { return };
+    scene.stamped_by(&["timestamps", "other_timestamps"]);
+    scene.workshop.apply();
+    assert_eq!(scene.workshop.plan(0).changes(), ["keep release"]);
+    let made = [&scene.sigstore.timestamps, &scene.sigstore.other_timestamps];
+    assert_eq!(made.map(|it| it.made()), [1, 0]);
+}
