@@ -19,6 +19,7 @@ use countersign::store::{Intent, RequestCounts};
 use super::args::ApplyArgs;
 use super::context::{Context, Session};
 use super::error::Failed;
+use super::identity::Logins;
 use super::output::Output;
 use super::progress::{All, Bar};
 use super::terminal::{Answers, print};
@@ -47,8 +48,12 @@ pub(crate) async fn run(args: &ApplyArgs, context: &Context) -> Result<ExitCode,
             .help("add --yes, or give it a saved plan: countersign plan --out plan.json, then countersign apply plan.json"));
     }
     let saved = args.plan.as_deref().map(read_saved).transpose()?;
-    let spec = context.load(&args.spec)?;
-    let mut session = context.session(spec, &args.look, Intent::Write)?;
+    let mut spec = context.load(&args.spec)?;
+    let deployment = context.deployment(spec.sigstore.take());
+    let logins = if args.spec.untrusted_spec { Logins::Refused } else { Logins::Allowed };
+    let identity = args.identity.source(logins, &deployment, context);
+    let look = &args.look;
+    let mut session = context.session_as(spec, look, Intent::Write, deployment, Some(identity))?;
     super::export::give(&args.look.attachments, &mut session, context).await?;
     let mut outputs = Outputs::new(args, context)?;
     let (fresh, signers) = context.plan(&session).await?;

@@ -193,7 +193,7 @@ fn faults(found: &Found, asked: fn(&str) -> bool) -> String {
 }
 
 fn is_of_time(code: &str) -> bool {
-    code.starts_with("trust::time")
+    code.contains("::time")
 }
 
 fn list(annotations: &Annotations) -> String {

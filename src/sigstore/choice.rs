@@ -6,11 +6,11 @@ use crate::plan::{Failure, SignerProfile};
 use crate::sigstore::{Endpoint, SigningConfig};
 
 /// The services that a run has for the signatures of one signer.
-pub(super) struct Choice<'a> {
-    pub(super) profile: &'a SignerProfile,
+pub(crate) struct Choice<'a> {
+    pub(crate) profile: &'a SignerProfile,
     /// The services that there are; none where nothing names any.
-    pub(super) config: Option<&'a SigningConfig>,
-    pub(super) now: Timestamp,
+    pub(crate) config: Option<&'a SigningConfig>,
+    pub(crate) now: Timestamp,
 }
 
 /// A signer needs services, and there is no signing config.
@@ -32,7 +32,7 @@ pub(super) fn needs_config(profile: &SignerProfile) -> bool {
 
 impl Choice<'_> {
     /// The logs for signatures of `format`; none where the signer wants no entries.
-    pub(super) fn logs(&self, format: Format) -> Result<Vec<Endpoint>, Failure> {
+    pub(crate) fn logs(&self, format: Format) -> Result<Vec<Endpoint>, Failure> {
         if !self.profile.transparency_log {
             return Ok(Vec::new());
         }
@@ -40,7 +40,7 @@ impl Choice<'_> {
     }
 
     /// Those that the signer names itself; for an identity else those of the signing config.
-    pub(super) fn authorities(&self) -> Result<Vec<String>, Failure> {
+    pub(crate) fn authorities(&self) -> Result<Vec<String>, Failure> {
         match &self.profile.timestamp_authorities {
             Some(named) => Ok(named.iter().map(|it| it.url.clone()).collect()),
             None if self.profile.identity.is_none() => Ok(Vec::new()),
@@ -52,7 +52,7 @@ impl Choice<'_> {
         }
     }
 
-    fn config(&self) -> Result<&SigningConfig, Failure> {
+    pub(crate) fn config(&self) -> Result<&SigningConfig, Failure> {
         self.config.ok_or_else(|| no_config(&self.profile.name))
     }
 }

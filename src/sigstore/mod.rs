@@ -14,6 +14,7 @@ mod timestamp;
 mod tuf;
 mod witnesses;
 
+pub(crate) use choice::Choice;
 pub use choice::no_config;
 pub use config::{Endpoint, SigningConfig, SigningConfigError};
 pub use connection::Network;

@@ -24,6 +24,7 @@ pub mod images;
 pub mod judge;
 pub mod python;
 pub mod python_server;
+pub mod sigstore;
 pub mod tokens;
 pub mod tools;
 pub mod tuf_repository;
