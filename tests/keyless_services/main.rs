@@ -17,6 +17,7 @@ mod support;
 
 mod again;
 mod identities;
+mod renewal;
 mod timestamps;
 
 use program::{Ends as _, Workshop};
