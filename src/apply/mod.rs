@@ -5,6 +5,7 @@
 
 mod bundles;
 mod converge;
+mod empty_config;
 mod make;
 mod prepare;
 mod remove;
@@ -23,6 +24,7 @@ use tokio::sync::{Semaphore, watch};
 pub use single::{Made, Removed, delete_tag};
 
 use crate::apply::converge::Converge;
+use crate::apply::empty_config::EmptyConfig;
 use crate::apply::remove::TagsByDigest;
 use crate::apply::turn::Turn;
 use crate::event::{Event, Listener};
@@ -96,6 +98,7 @@ impl Applier {
             applier: self.clone(),
             signers: Arc::clone(signers),
             tags: TagsByDigest::default(),
+            empty_config: EmptyConfig::default(),
             turns: Arc::new(Semaphore::new(self.jobs.max(1))),
         });
         let under_way = if self.witnesses.is_empty() { self.jobs } else { self.jobs.max(WAITING) };
