@@ -48,7 +48,7 @@ pub enum StoredAt {
     /// In a bundle, which is here as it was written.
     Bundle(Bytes),
     /// In a layer behind the signature tag.
-    Layer(Descriptor),
+    Layer(Box<Descriptor>),
 }
 
 impl StoredSignatures {
@@ -117,7 +117,7 @@ impl Stored {
             chain: text(annotation::CHAIN).and_then(|it| Chain::from_pem(it).ok()),
             claim: Claim::parse(&payload).ok(),
             signed: payload.clone(),
-            place: StoredAt::Layer(layer.clone()),
+            place: StoredAt::Layer(Box::new(layer.clone())),
             passed_over: None,
             payload,
         }

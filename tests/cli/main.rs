@@ -13,6 +13,7 @@ mod support;
 
 mod apply;
 mod command_line;
+mod copy;
 mod demo;
 mod explain;
 mod keys;

@@ -228,6 +228,8 @@ pub(crate) enum Kind {
     Signature,
     /// `sha256-….att`
     Attestation,
+    /// `sha256-…`: the list of referrers, where the registry does not keep one itself
+    Referrer,
     /// `sha256-….sbom`
     Sbom,
     /// The image itself, by its digest
@@ -279,6 +281,9 @@ pub(crate) struct CopyArgs {
     /// What is copied with it, with commas: sig, att, sbom, ref; all of them without this
     #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND")]
     pub(crate) only: Vec<CopyKind>,
+    /// Only the image of an index that is for this platform, as in linux/arm64
+    #[arg(long, value_name = "PLATFORM")]
+    pub(crate) platform: Option<String>,
     /// Replaces what is at the destination
     #[arg(short, long)]
     pub(crate) force: bool,

@@ -6,11 +6,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use countersign::crypto::Certificate;
 use countersign::exit_code::ExitCode;
-use countersign::model::{Descriptor, Digest, Index, Locator, Manifest, Repository, Tag, go_json};
+use countersign::model::{Descriptor, Digest, Locator, Manifest, Repository, Tag, go_json};
 use countersign::observe::{Stored, StoredAt, stored};
 use countersign::payload::{Format, annotation};
 use countersign::render;
-use countersign::store::{Intent, ReadStore};
+use countersign::store::{Intent, ReadStore, Referrers};
 use countersign::transfer::Attached;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -33,6 +33,7 @@ pub(crate) async fn triangulate(
     let text = match args.kind {
         Kind::Signature => format!("{place}:{}", tag(Attached::Signatures)?),
         Kind::Attestation => format!("{place}:{}", tag(Attached::Attestations)?),
+        Kind::Referrer => format!("{place}:{}", tag(Attached::Referrers)?),
         Kind::Sbom => format!("{place}:{}", tag(Attached::Sboms)?),
         Kind::Digest => format!("{}@{digest}", image.repository),
     };
@@ -62,10 +63,13 @@ pub(crate) async fn tree(args: &ImageArgs, context: &Context) -> Result<ExitCode
             branches(&mut text, layers.iter().map(|it| &it.digest));
         }
     }
-    let tag = Attached::Referrers.tag(&digest).map_err(|it| failed(&it))?;
-    let listed = manifest(&*session.store, &place, &tag).await?;
-    let index = listed.and_then(|bytes| Index::parse(&bytes).ok());
-    for entry in index.iter().flat_map(|it| &it.manifests) {
+    let referrers = session.store.referrers(&place, &digest).await;
+    let referrers = match referrers {
+        Err(error) if error.kind.is_absent() => Referrers::default(),
+        other => other
+            .map_err(|error| unresolved(&format!("cannot list what refers to {image}"), &error))?,
+    };
+    for entry in &referrers.entries {
         let kind = entry.annotation("dev.sigstore.bundle.predicateType");
         let kind = kind.or(entry.artifact_type.as_deref()).unwrap_or(&entry.media_type);
         // It is anybody's text, and must not steer the terminal.
