@@ -6,6 +6,7 @@
 mod bundles;
 mod converge;
 mod prepare;
+mod referrers;
 mod remove;
 mod single;
 mod step;
@@ -18,6 +19,7 @@ use futures::StreamExt as _;
 use futures::stream;
 use tokio::sync::watch;
 
+pub use referrers::delete_referrers;
 pub use single::{Made, Removed, delete_tag};
 
 use crate::apply::converge::Converge;

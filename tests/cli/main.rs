@@ -12,6 +12,7 @@
 mod support;
 
 mod apply;
+mod clean;
 mod command_line;
 mod copy;
 mod demo;

@@ -7,11 +7,11 @@ use std::process::Stdio;
 
 use super::sandbox::{PASSWORD, Sandbox};
 use super::support::cosign::{Cosign, SignOptions};
-use super::support::docker_registry::{Deletion, DockerRegistry, Options};
+use super::support::docker_registry::DockerRegistry;
 use super::support::tools::{self, Tool};
 
 const NAME: &str = "registry.example.com/api";
-const SIGN: [&str; 7] = [
+pub(super) const SIGN: [&str; 7] = [
     "sign",
     "--key",
     "release.key",
@@ -66,7 +66,6 @@ fn what_is_not_there_yet_is_told() {
             "--certificate-oidc-issuer=b",
             "oci:images:api",
         ],
-        &["clean", "--type", "referrer", "oci:images:api"],
         &["attach", "signature", "--bundle", "b.json", "oci:images:api"],
     ] {
         let ended = sandbox.run(arguments).expect(64);
@@ -119,32 +118,6 @@ fn a_signature_comes_from_standard_input() {
     child.stdin.take().unwrap().write_all(signature.as_bytes()).unwrap();
     assert!(child.wait().unwrap().success());
     assert_eq!(lines(&sandbox, "oci:images:api"), 1);
-}
-
-#[test]
-fn one_signer_is_cleaned_and_then_all() {
-    let sandbox = Sandbox::new();
-    sandbox.key("rsa2048", "other");
-    let other = ["--key", "other.key"];
-    for key in [&[][..], &other] {
-        let mut sign: Vec<&str> = SIGN.to_vec();
-        if !key.is_empty() {
-            sign[2] = key[1];
-        }
-        sandbox.run_with_password(&sign).expect(0);
-    }
-    assert_eq!(lines(&sandbox, "oci:images:api"), 2);
-    let clean = |extra: &[&str]| sandbox.run(&[&["clean", "oci:images:api"][..], extra].concat());
-    let asked = clean(&[]).expect(64);
-    assert!(asked.stderr.contains("add --force"), "{asked}");
-    clean(&["--dry-run"]).expect(0);
-    assert_eq!(lines(&sandbox, "oci:images:api"), 2);
-    clean(&["--key", "other.pub", "--force"]).expect(0);
-    let verify = ["verify", "--insecure-ignore-tlog", "oci:images:api", "--key"];
-    sandbox.run(&[&verify[..], &["release.pub"]].concat()).expect(0);
-    sandbox.run(&[&verify[..], &["other.pub"]].concat()).expect(6);
-    clean(&["--force"]).expect(0);
-    assert_eq!(lines(&sandbox, "oci:images:api"), 0);
 }
 
 #[test]
@@ -232,23 +205,6 @@ fn outputs_are_cosigns_byte_for_byte() {
         let ours = sandbox.run(arguments).expect(0);
         assert_eq!(ours.stdout, theirs.stdout, "{arguments:?}");
     }
-}
-
-#[test]
-fn a_registry_that_keeps_everything_fails_a_clean() {
-    if !tools::have(&[Tool::DockerRegistry]) {
-        return;
-    }
-    let registry =
-        DockerRegistry::with(Options { deletion: Deletion::Refused, ..Options::default() });
-    let sandbox = Sandbox::new();
-    let image = registry.reference("kept:1");
-    sandbox.run(&["copy", "oci:images:api", &image]).expect(0);
-    let sign = ["sign", "--key", "release.key", "--tlog-upload=false", &image];
-    sandbox.run_with_password(&sign).expect(0);
-    let refused = sandbox.run(&["clean", "--force", &image]).expect(1);
-    assert!(refused.stderr.contains("error[registry::delete_refused]"), "{refused}");
-    assert_eq!(lines(&sandbox, &image), 1);
 }
 
 #[test]

@@ -252,6 +252,9 @@ pub(crate) struct CleanArgs {
     /// Says what would be removed, and removes nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Without being asked, at most so many are removed
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub(crate) allow_clean: usize,
     #[command(flatten)]
     pub(crate) registry: RegistryArgs,
 }
@@ -259,16 +262,16 @@ pub(crate) struct CleanArgs {
 /// What is removed.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
 pub(crate) enum CleanKind {
-    /// Everything behind tags: signatures, attestations, SBOMs
+    /// Signatures, attestations and SBOMs, behind tags and in bundles
     #[default]
     All,
-    /// Signatures
+    /// Signatures, behind the tag and in bundles
     Signature,
-    /// Attestations
+    /// Attestations, behind the tag and in bundles
     Attestation,
-    /// SBOMs
+    /// SBOMs behind the tag; those that other tools attached as referrers stay
     Sbom,
-    /// Not yet: what the list of referrers names
+    /// Bundles: signatures and attestations that are referrers
     Referrer,
 }
 

@@ -6,9 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use countersign::crypto::Certificate;
 use countersign::exit_code::ExitCode;
-use countersign::model::{Descriptor, Digest, Locator, Manifest, Repository, Tag, go_json};
+use countersign::model::{Descriptor, Digest, Locator, Manifest, Repository, go_json};
 use countersign::observe::{Stored, StoredAt, stored};
-use countersign::payload::{Format, annotation};
+use countersign::payload::{Format, annotation, listing_of};
 use countersign::render;
 use countersign::store::{Intent, ReadStore, Referrers};
 use countersign::transfer::Attached;
@@ -56,7 +56,7 @@ pub(crate) async fn tree(args: &ImageArgs, context: &Context) -> Result<ExitCode
         (Attached::Sboms, "📦 SBOMs for an image tag"),
     ] {
         let tag = attached.tag(&digest).map_err(|it| failed(&it))?;
-        if let Some(bytes) = manifest(&*session.store, &place, &tag).await? {
+        if let Some(bytes) = manifest(&*session.store, &place, &tag.clone().into()).await? {
             // Writing to a string does not fail.
             let _ = writeln!(text, "└── {what}: {place}:{tag}");
             let layers = Manifest::parse(&bytes).map(|it| it.layers).unwrap_or_default();
@@ -70,12 +70,21 @@ pub(crate) async fn tree(args: &ImageArgs, context: &Context) -> Result<ExitCode
             .map_err(|error| unresolved(&format!("cannot list what refers to {image}"), &error))?,
     };
     for entry in &referrers.entries {
-        let kind = entry.annotation("dev.sigstore.bundle.predicateType");
-        let kind = kind.or(entry.artifact_type.as_deref()).unwrap_or(&entry.media_type);
+        let locator = Locator::Digest(entry.digest.clone());
+        // A list may name what is gone.
+        let Some(bytes) = manifest(&*session.store, &place, &locator).await? else { continue };
+        let read = Manifest::parse(&bytes).ok();
+        // What the list says of an entry is often wrong: its manifest knows.
+        let own = read.as_ref().map(|it| listing_of(entry, it));
+        let own = own.as_ref().unwrap_or(entry);
+        let kind = own.annotation("dev.sigstore.bundle.predicateType");
+        let kind = kind.or(own.artifact_type.as_deref()).unwrap_or(&entry.media_type);
         // It is anybody's text, and must not steer the terminal.
         let kind = render::escape(kind);
         let _ =
             writeln!(text, "└── 🔗 {kind} artifacts via OCI referrer: {place}@{}", entry.digest);
+        let layers = read.map(|it| it.layers).unwrap_or_default();
+        branches(&mut text, layers.iter().map(|it| &it.digest));
     }
     if text.len() == empty {
         let _ =
@@ -97,12 +106,12 @@ fn branches<'a>(text: &mut String, digests: impl ExactSizeIterator<Item = &'a Di
 async fn manifest(
     store: &dyn ReadStore,
     repository: &Repository,
-    tag: &Tag,
+    locator: &Locator,
 ) -> Result<Option<bytes::Bytes>, Failed> {
-    match store.manifest(repository, &Locator::Tag(tag.clone())).await {
+    match store.manifest(repository, locator).await {
         Ok(found) => Ok(Some(found.bytes)),
         Err(error) if error.kind.is_absent() => Ok(None),
-        Err(error) => Err(unresolved(&format!("cannot read {repository}:{tag}"), &error)),
+        Err(error) => Err(unresolved(&format!("cannot read {locator} in {repository}"), &error)),
     }
 }
 
@@ -126,7 +135,7 @@ pub(crate) async fn download(args: &ImageArgs, context: &Context) -> Result<Exit
     let digest = context.unless_interrupted(digest_of(&image, &*session.store)).await??;
     let target = bare(&image, digest, signature_repository(context)?);
     let found = context.unless_interrupted(stored(&target, &*session.store)).await?;
-    let hidden = found.bundles > 0;
+    let hidden = found.has_bundles();
     let mut found = found.all().map_err(|it| failed(&it))?;
     if hidden {
         // As cosign 3 does: once a bundle is there, it shows bundles.
@@ -140,7 +149,7 @@ pub(crate) async fn download(args: &ImageArgs, context: &Context) -> Result<Exit
     let mut page = Vec::new();
     for signature in &found {
         match &signature.place {
-            StoredAt::Bundle(bundle) => page.extend_from_slice(bundle.trim_ascii()),
+            StoredAt::Bundle { text, .. } => page.extend_from_slice(text.trim_ascii()),
             StoredAt::Layer(layer) => page.extend(go_json::to_vec(&line(signature, layer))),
         }
         page.push(b'\n');

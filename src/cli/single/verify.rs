@@ -126,7 +126,7 @@ impl Verifier<'_> {
             // What could not be read might have been good.
             None => return Err(nothing(image, &found.unreadable, &reasons, &found.signatures)),
         };
-        if format == Format::SimpleSigning && found.bundles > 0 {
+        if format == Format::SimpleSigning && found.has_bundles() {
             self.context.terminal.say(&format!(
                 "warning[format::hidden_by_bundle]: cosign 3 does not look at the `.sig` tag of {image}, because \
                  bundles are there: it takes this with `--new-bundle-format=false` only"
