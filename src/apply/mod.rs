@@ -7,6 +7,7 @@ mod bundles;
 mod converge;
 mod make;
 mod prepare;
+mod referrers;
 mod remove;
 mod single;
 mod step;
@@ -20,6 +21,7 @@ use futures::StreamExt as _;
 use futures::stream;
 use tokio::sync::{Semaphore, watch};
 
+pub use referrers::delete_referrers;
 pub use single::{Made, Removed, delete_tag};
 
 use crate::apply::converge::Converge;

@@ -234,6 +234,8 @@ pub(crate) enum Kind {
     Signature,
     /// `sha256-….att`
     Attestation,
+    /// `sha256-…`: the list of referrers, where the registry does not keep one itself
+    Referrer,
     /// `sha256-….sbom`
     Sbom,
     /// The image itself, by its digest
@@ -256,6 +258,9 @@ pub(crate) struct CleanArgs {
     /// Says what would be removed, and removes nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Without being asked, at most so many are removed
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub(crate) allow_clean: usize,
     #[command(flatten)]
     pub(crate) registry: RegistryArgs,
 }
@@ -263,16 +268,16 @@ pub(crate) struct CleanArgs {
 /// What is removed.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
 pub(crate) enum CleanKind {
-    /// Everything behind tags: signatures, attestations, SBOMs
+    /// Signatures, attestations and SBOMs, behind tags and in bundles
     #[default]
     All,
-    /// Signatures
+    /// Signatures, behind the tag and in bundles
     Signature,
-    /// Attestations
+    /// Attestations, behind the tag and in bundles
     Attestation,
-    /// SBOMs
+    /// SBOMs behind the tag; those that other tools attached as referrers stay
     Sbom,
-    /// Not yet: what the list of referrers names
+    /// Bundles: signatures and attestations that are referrers
     Referrer,
 }
 
@@ -285,6 +290,9 @@ pub(crate) struct CopyArgs {
     /// What is copied with it, with commas: sig, att, sbom, ref; all of them without this
     #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND")]
     pub(crate) only: Vec<CopyKind>,
+    /// Only the image of an index that is for this platform, as in linux/arm64
+    #[arg(long, value_name = "PLATFORM")]
+    pub(crate) platform: Option<String>,
     /// Replaces what is at the destination
     #[arg(short, long)]
     pub(crate) force: bool,

@@ -51,7 +51,7 @@ pub(crate) async fn write_stored(
             payload: &last.payload,
             certificate: &certificate,
             bundle: match &last.place {
-                StoredAt::Bundle(bundle) => bundle,
+                StoredAt::Bundle { text, .. } => text,
                 StoredAt::Layer(_) => &[],
             },
         };
