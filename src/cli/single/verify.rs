@@ -204,6 +204,6 @@ fn no_match(image: &ImageRef, reasons: &[String]) -> Failed {
     let reasons = render::escape(&reasons.join("; ")).to_string();
     let text = format!("no matching signatures on {image}: {reasons}");
     Failed::new(ExitCode::NotAsDeclared, "signature::no_match", text).help(
-        "check the key or identity and the annotations; `countersign download signature` shows what is there",
+        "check the key or identity and the annotations; where only a timestamp proves the time (Rekor v2), add --use-signed-timestamps; `countersign download signature` shows what is there",
     )
 }
