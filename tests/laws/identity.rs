@@ -19,7 +19,9 @@ use countersign::plan::{
     Ability, Action, Change, Failure, FailureClass, Plan, Prune, SignerProfile, Signers,
 };
 use countersign::report::Report;
-use countersign::sigstore::{Deployment, DeploymentSource, Log, Opened, Witness, Witnesses};
+use countersign::sigstore::{
+    Called, Deployment, DeploymentSource, Log, Opened, Witness, Witnesses,
+};
 use countersign::trust::{Content, GithubClaims, IdentityPolicy, Matcher, Signed, Verifier};
 use proptest::prelude::*;
 
@@ -176,9 +178,9 @@ impl Identities {
     async fn apply(&self) -> Report {
         let (plan, signers) = self.plan().await;
         let log: Arc<dyn Log> = Arc::new(MemoryLog(Arc::clone(&self.sigstore), Now.now()));
-        let logs = || Ok(vec![Arc::clone(&log)]);
+        let called = Called { logs: vec![log], authorities: Vec::new() };
         let root = self.sigstore.root();
-        let witness = Witness::new(logs(), logs(), Ok(Vec::new()), root, Arc::new(Now));
+        let witness = Witness::new(Ok(called.clone()), Ok(called), root, Arc::new(Now));
         let applier = Applier {
             store: Arc::clone(&self.world.store) as _,
             keyring: Arc::clone(&self.world.keyring),
