@@ -12,18 +12,26 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use async_trait::async_trait;
 use aws_lc_rs::digest::{Digest, SHA256};
 use aws_lc_rs::signature::{self, ParsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use countersign::crypto::{Certificate, Hash, KeyAlgorithm, PublicKey, SignatureBytes};
-use countersign::model::{Clock as _, SystemClock, Timestamp};
-use countersign::payload::{Bundle, LogEntry};
+use countersign::keys::memory::MemoryEnvironment;
+use countersign::keys::{KeylessSigner, Signer as _};
+use countersign::model::{Clock, Secret, SystemClock, Timestamp};
+use countersign::payload::{Bundle, Format, LogEntry, NewBundle, statement_signed_bytes};
+use countersign::sigstore::identity::{IdentitySource, IdentityToken};
+use countersign::sigstore::{
+    Called, Fulcio, Network, ServiceError, SigningConfig, Witness, WitnessPool,
+};
 use countersign::trust::{
     Content, GithubClaims, IdentityPolicy, Matcher, Proof, Signed, TrustedRoot, Verifier,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use x509_cert::der::Decode as _;
 
 /// What went wrong, for a person.
@@ -44,6 +52,7 @@ pub(crate) fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), Fai
     let command = arguments.next().unwrap_or_default();
     let arguments = Arguments::read(arguments)?;
     match command.as_str() {
+        "sign-bundle" => tokio::runtime::Runtime::new()?.block_on(sign(&arguments)),
         "verify-bundle" => verify(&arguments),
         other => Err(format!("`{other}` is no command of the protocol").into()),
     }
@@ -128,6 +137,87 @@ impl Artifact {
     }
 }
 
+/// Signs as whom the token says, with the services of the signing config.
+async fn sign(arguments: &Arguments) -> Result<(), Failure> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let now = clock.now();
+    let root = Arc::new(arguments.trusted_root()?);
+    let config = match arguments.value("signing-config") {
+        Some(path) => fs::read(path)?,
+        None if arguments.value("staging").is_some() => {
+            sigstore_trust_root::SIGSTORE_STAGING_SIGNING_CONFIG.into()
+        }
+        None => sigstore_trust_root::SIGSTORE_PRODUCTION_SIGNING_CONFIG.into(),
+    };
+    let config = SigningConfig::parse(&config)?;
+    let network = Network::new(Arc::new(MemoryEnvironment::default()));
+
+    let token = Secret::new(arguments.wanted("identity-token")?.to_owned());
+    let anybody = IdentityPolicy {
+        issuer: Matcher::pattern(".*")?,
+        identity: Matcher::pattern(".*")?,
+        github: GithubClaims::default(),
+    };
+    let signer = KeylessSigner::new(
+        "conformance".parse()?,
+        Arc::new(anybody),
+        Arc::new(Token(IdentityToken::parse(&token)?)),
+        Arc::new(Fulcio::new(&config.certificate_authority(now)?.url, &network)?),
+        Arc::clone(&root),
+        Arc::clone(&clock),
+    );
+    let file = fs::read(&arguments.last)?;
+    let is_statement = arguments.value("in-toto").is_some();
+    let (content, message) = match is_statement {
+        true => (Content::Statement(&file), statement_signed_bytes(&file)),
+        false => (Content::Message(&file), file.clone()),
+    };
+    let made = signer.sign(&message, Hash::Sha256).await?;
+    let (certificate, _) = made.certificate.as_ref().ok_or("there is no certificate")?;
+
+    let mut pool = WitnessPool::new(network, Arc::clone(&root));
+    let logs = pool.logs(&config.logs(Format::Bundle, now)?)?;
+    let authorities = config.timestamp_authorities(now)?;
+    let authorities = pool.authorities(authorities.iter().map(|it| it.url.as_str()))?;
+    let called = Called { logs, authorities };
+    let witness = Witness::new(Ok(Called::default()), Ok(called), root, clock);
+    let verifier = Verifier::Certificate(certificate);
+    let signed = Signed { content, signature: &made.signature, verifier };
+    let evidence = witness.witness(&signed, Hash::Sha256, Format::Bundle).await;
+    let evidence = evidence.map_err(|failure| failure.message)?;
+    let bundle = NewBundle {
+        key: &made.public_key,
+        certificate: Some(certificate),
+        statement: &file,
+        signature: &made.signature,
+        log_entries: &evidence.log_entries,
+        timestamps: &evidence.timestamps,
+    };
+    let mut bundle: Value = serde_json::from_slice(&bundle.to_bytes())?;
+    if !is_statement {
+        // The writer of the product makes envelopes; the rest of a bundle is the same.
+        bundle.as_object_mut().ok_or("the bundle is no object")?.remove("dsseEnvelope");
+        let digest = STANDARD.encode(Hash::Sha256.digest(&file));
+        bundle["messageSignature"] = json!({
+            "messageDigest": { "algorithm": "SHA2_256", "digest": digest },
+            "signature": made.signature.to_base64(),
+        });
+    }
+    fs::write(arguments.wanted("bundle")?, bundle.to_string())?;
+    Ok(())
+}
+
+/// The one token that the suite gives.
+#[derive(Debug)]
+struct Token(IdentityToken);
+
+#[async_trait]
+impl IdentitySource for Token {
+    async fn token(&self, _audience: &str) -> Result<IdentityToken, ServiceError> {
+        Ok(self.0.clone())
+    }
+}
+
 fn verify(arguments: &Arguments) -> Result<(), Failure> {
     let artifact = Artifact::read(&arguments.last)?;
     let bytes = fs::read(arguments.wanted("bundle")?)?;
@@ -181,7 +271,7 @@ impl Evidence {
         if message.is_some() {
             // The reader of the product wants an envelope; the rest of a bundle is the same.
             let mut other = value.clone();
-            other["dsseEnvelope"] = serde_json::json!({ "payload": "", "signatures": [] });
+            other["dsseEnvelope"] = json!({ "payload": "", "signatures": [] });
             text = other.to_string();
         }
         let bundle = Bundle::parse(text.as_bytes())?;
@@ -236,7 +326,7 @@ impl Evidence {
         let key = verifier.public_key();
         let content = match &self.statement {
             Some(statement) => {
-                let signed = countersign::payload::statement_signed_bytes(statement);
+                let signed = statement_signed_bytes(statement);
                 if key.verifying_hash(&signed, &self.signature, Hash::Sha256).is_none() {
                     return Err("the signature is not good over the envelope".into());
                 }

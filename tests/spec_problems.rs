@@ -266,17 +266,21 @@ sign_with = ["release"]
 }
 
 #[test]
-fn what_this_version_cannot_do_is_said() {
+fn what_is_wrong_with_identities_and_services_is_said() {
+    let root = r#"{"mediaType":"application/vnd.dev.sigstore.trustedroot+json;version=0.1","tlogs":[],"certificateAuthorities":[],"ctlogs":[],"timestampAuthorities":[]}"#;
     let files = MemoryFiles::from([
         (
             "spec/countersign.toml",
             r#"version = 1
 
+[sigstore]
+trusted_root = "root.json"
+
 [signers.release]
 key = "release.key"
 
 [signers.ci]
-keyless = { issuer = "https://token.actions.githubusercontent.com", identity = "acme" }
+keyless = { issuer = "https://token.actions.githubusercontent.com", identity_regexp = "acme)|(" }
 
 [[images]]
 reference = "ghcr.io/acme/api:1.4.2"
@@ -285,30 +289,31 @@ formats = ["bundle"]
 "#,
         ),
         ("spec/release.key", ""),
+        ("spec/root.json", root),
     ]);
     insta::assert_snapshot!(rendered(&files, &LoadOptions::default()), @r###"
-    spec::not_yet
+    spec::no_signing_config
 
-      × this version cannot write to a transparency log, which is the default, yet
-       ╭─[spec/countersign.toml:3:10]
-     2 │
-     3 │ [signers.release]
+      × `release` needs services that `[sigstore]` does not name
+       ╭─[spec/countersign.toml:6:10]
+     5 │
+     6 │ [signers.release]
        ·          ───┬───
-       ·             ╰── not yet
-     4 │ key = "release.key"
+       ·             ╰── asks for a log entry or a certificate
+     7 │ key = "release.key"
        ╰────
-      help: write: transparency_log = false
-    spec::not_yet
+      help: add `signing_config` to `[sigstore]`; or, for a key, write: transparency_log = false
+    spec::regexp
 
-      × this version cannot sign with an identity yet
-       ╭─[spec/countersign.toml:7:1]
-     6 │ [signers.ci]
-     7 │ keyless = { issuer = "https://token.actions.githubusercontent.com", identity = "acme" }
-       · ───┬───
-       ·    ╰── not yet
-     8 │
-       ╰────
-      help: use a `key`
+      × `acme)|(` is no regular expression that is taken
+        ╭─[spec/countersign.toml:10:87]
+      9 │ [signers.ci]
+     10 │ keyless = { issuer = "https://token.actions.githubusercontent.com", identity_regexp = "acme)|(" }
+        ·                                                                                       ────┬────
+        ·                                                                                           ╰── no regular expression
+     11 │
+        ╰────
+      help: write it in RE2's syntax, as cosign takes it; it must match the whole text
     "###);
 }
 

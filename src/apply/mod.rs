@@ -8,6 +8,7 @@ mod converge;
 mod listing;
 mod make;
 mod prepare;
+mod referrers;
 mod remove;
 mod single;
 mod step;
@@ -22,6 +23,7 @@ use futures::StreamExt as _;
 use futures::stream;
 use tokio::sync::{Semaphore, watch};
 
+pub use referrers::delete_referrers;
 pub use single::{Made, Removed, delete_tag};
 
 use crate::apply::converge::Converge;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, BufRead as _, Write};
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,6 +19,7 @@ use countersign::store::{Intent, RequestCounts};
 use super::args::ApplyArgs;
 use super::context::{Context, Session};
 use super::error::Failed;
+use super::identity::Logins;
 use super::output::Output;
 use super::progress::{All, Bar};
 use super::terminal::{Answers, print};
@@ -47,8 +48,12 @@ pub(crate) async fn run(args: &ApplyArgs, context: &Context) -> Result<ExitCode,
             .help("add --yes, or give it a saved plan: countersign plan --out plan.json, then countersign apply plan.json"));
     }
     let saved = args.plan.as_deref().map(read_saved).transpose()?;
-    let spec = context.load(&args.spec)?;
-    let mut session = context.session(spec, &args.look, Intent::Write)?;
+    let mut spec = context.load(&args.spec)?;
+    let deployment = context.deployment(spec.sigstore.take());
+    let logins = if args.spec.untrusted_spec { Logins::Refused } else { Logins::Allowed };
+    let identity = args.identity.source(logins, &deployment, context);
+    let look = &args.look;
+    let mut session = context.session_as(spec, look, Intent::Write, deployment, Some(identity))?;
     super::export::give(&args.look.attachments, &mut session, context).await?;
     let mut outputs = Outputs::new(args, context)?;
     let (fresh, signers) = context.plan(&session).await?;
@@ -66,7 +71,7 @@ pub(crate) async fn run(args: &ApplyArgs, context: &Context) -> Result<ExitCode,
     check_guards(args, &plan)?;
     let summary = plan.summary();
     if summary.is_pending() && !args.yes && context.terminal.answers == Answers::Person {
-        ask(context).await?;
+        context.confirmed("Write this? Only `yes` is taken: ").await?;
     }
     let report = write(plan, &signers, &session, &outputs, context).await;
     outputs.page(context, |style, page| match (summary.is_pending(), summary.blocked) {
@@ -122,20 +127,6 @@ fn check_guards(args: &ApplyArgs, plan: &Plan) -> Result<(), Failed> {
         Failed::new(ExitCode::Guarded, guarded.code(), guarded.to_string())
             .help(format!("nothing was written; if all of it is meant, add {}", guarded.flag()))
     })
-}
-
-async fn ask(context: &Context) -> Result<(), Failed> {
-    let mut out = io::stderr().lock();
-    out.write_all(b"Write this? Only `yes` is taken: ").and_then(|()| out.flush())?;
-    drop(out);
-    let answer = tokio::task::spawn_blocking(|| {
-        let mut line = String::new();
-        io::stdin().lock().read_line(&mut line).map(|_| line)
-    });
-    match context.unless_interrupted(answer).await? {
-        Ok(Ok(line)) if line.trim() == "yes" => Ok(()),
-        _ => Err(Failed::new(ExitCode::Error, "cli::declined", "not applied: nothing was written")),
-    }
 }
 
 fn read_saved(path: &Path) -> Result<PlanFile, Failed> {

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use countersign::model::{Digest, Glob};
 use countersign::spec::AllowEnv;
 
+use super::identity::IdentityArgs;
 use super::keys::{GenerateKeyPairArgs, ImportKeyPairArgs, PublicKeyArgs};
 use super::shard::ShardArg;
 use super::single::args::{
@@ -122,7 +123,7 @@ pub(crate) enum Command {
     /// Signs, attaches and cleans until the registries are as declared
     Apply(ApplyArgs),
     /// Checks that every image is as declared, or with --key the images that are named; reads only
-    Verify(VerifyArgs),
+    Verify(Box<VerifyArgs>),
     /// Checks a spec, without any registry and any key
     Validate(ValidateArgs),
     /// Shows every signature of an image, whose it is, and why it counts or not
@@ -231,6 +232,8 @@ pub(crate) struct ApplyArgs {
     pub(crate) spec: SpecArgs,
     #[command(flatten)]
     pub(crate) look: LookArgs,
+    #[command(flatten)]
+    pub(crate) identity: IdentityArgs,
     /// A plan saved by `plan --out`: only what it and a fresh plan both say is done
     pub(crate) plan: Option<PathBuf>,
     /// Does not ask

@@ -1,17 +1,18 @@
 //! What a command runs in: environment, terminal, clock; and from a spec to stores and keys.
 
-use std::io;
+use std::io::{self, BufRead as _, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use countersign::exit_code::ExitCode;
-use countersign::keys::Keyring;
+use countersign::keys::{Keyless, Keyring};
 use countersign::model::{Clock, SafeUrl, SystemClock};
 use countersign::observe::{Immutable, ObserveOptions, Observer, Shard};
 use countersign::plan::{Desired, Plan, Signers};
 use countersign::render::{Detail, Style};
-use countersign::sigstore::{Deployment, Network, Opened, Witnesses};
-use countersign::spec::{AllowEnv, LoadOptions, Sigstore, Spec, Untrusted};
+use countersign::sigstore::identity::IdentitySource;
+use countersign::sigstore::{Deployment, Network, Witnesses};
+use countersign::spec::{AllowEnv, LoadOptions, Spec, Untrusted};
 use countersign::store::{
     CachedStore, Intent, LayoutStore, ProcessEnvironment, Proxies, RegistryRule, RemoteOptions,
     RemoteStore, Store, Stores, credential_files,
@@ -114,14 +115,27 @@ impl Context {
         Ok(spec)
     }
 
-    /// Makes ready to look at the images of a spec, and with [`Intent::Write`] to sign them.
+    /// Makes ready to look at the images of a spec, and with [`Intent::Write`] to sign them with keys.
     ///
     /// Sends no request and opens no key.
     pub(crate) fn session(
         &self,
+        mut spec: Spec,
+        look: &LookArgs,
+        intent: Intent,
+    ) -> Result<Session, Failed> {
+        let deployment = self.deployment(spec.sigstore.take());
+        self.session_as(spec, look, intent, deployment, None)
+    }
+
+    /// The same with this deployment, and with who signs where there is no key.
+    pub(crate) fn session_as(
+        &self,
         spec: Spec,
         look: &LookArgs,
         intent: Intent,
+        deployment: Arc<Deployment>,
+        identity: Option<Arc<dyn IdentitySource>>,
     ) -> Result<Session, Failed> {
         let shard = look.shard.map(|it| it.resolve(|name| self.environment.get(name)));
         let shard = shard.transpose()?;
@@ -140,19 +154,25 @@ impl Context {
             store = Arc::new(CachedStore::new(store, folder, LARGEST_CACHE));
         }
         let environment = Arc::clone(&self.environment);
+        let network = Network::new(Arc::clone(&environment) as Arc<_>);
+        let mut keyring = Keyring::new(spec.keyring, environment);
+        if let Some(identity) = identity {
+            let (deployment, network) = (Arc::clone(&deployment), network.clone());
+            let clock = Arc::clone(&self.clock);
+            keyring = keyring.with_keyless(Keyless { deployment, identity, network, clock });
+        }
         let observer = Observer {
             store: Arc::clone(&store) as Arc<_>,
-            keyring: Arc::new(Keyring::new(spec.keyring, environment)),
-            deployment: Arc::new(deployment(spec.sigstore)),
+            keyring: Arc::new(keyring),
+            deployment,
             clock: Arc::clone(&self.clock),
             options,
         };
-        let network = Network::new(Arc::clone(&self.environment) as Arc<_>);
         Ok(Session { desired: spec.desired, store, registries, observer, network })
     }
 
     /// Where immutable content is kept: `countersign` in the XDG folder for caches.
-    fn cache_folder(&self) -> Option<PathBuf> {
+    pub(crate) fn cache_folder(&self) -> Option<PathBuf> {
         if self.global.no_cache {
             return None;
         }
@@ -209,6 +229,28 @@ impl Context {
         plan
     }
 
+    /// Asks at the terminal.
+    ///
+    /// # Errors
+    ///
+    /// `cli::declined` for every answer but `yes`.
+    pub(crate) async fn confirmed(&self, question: &str) -> Result<(), Failed> {
+        let mut out = io::stderr().lock();
+        out.write_all(question.as_bytes()).and_then(|()| out.flush())?;
+        drop(out);
+        let answer = tokio::task::spawn_blocking(|| {
+            let mut line = String::new();
+            io::stdin().lock().read_line(&mut line).map(|_| line)
+        });
+        match self.unless_interrupted(answer).await? {
+            Ok(Ok(line)) if line.trim() == "yes" => Ok(()),
+            _ => {
+                let text = "not done: nothing was written";
+                Err(Failed::new(ExitCode::Error, "cli::declined", text))
+            }
+        }
+    }
+
     /// Does what only reads; a signal ends it at once.
     pub(crate) async fn unless_interrupted<T>(
         &self,
@@ -225,12 +267,6 @@ impl Context {
 fn called() -> String {
     let typed = std::env::args_os().next().unwrap_or_default();
     typed.into_string().ok().filter(|it| !it.is_empty()).unwrap_or("countersign".to_owned())
-}
-
-/// The deployment whose files the spec names.
-fn deployment(sigstore: Option<Sigstore>) -> Deployment {
-    let opened = |it: Sigstore| Opened { root: it.trusted_root, config: it.signing_config };
-    sigstore.map_or_else(Deployment::none, |it| Deployment::of(opened(it)))
 }
 
 /// The part of a registry's rates that one of `parts` processes may take.

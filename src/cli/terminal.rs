@@ -107,11 +107,17 @@ impl Terminal {
         }
     }
 
+    /// Says what somebody must do, however quiet it is to be.
+    #[expect(clippy::unused_self, reason = "there is one terminal, and it is this one")]
+    pub(crate) fn ask(&self, text: &str) {
+        // Nobody is there to be told that nobody is there.
+        let _ = writeln!(io::stderr().lock(), "{text}");
+    }
+
     /// Says something on standard error that is not wrong.
     pub(crate) fn say(&self, text: &str) {
         if self.talk == Talk::Normal {
-            // Nobody is there to be told that nobody is there.
-            let _ = writeln!(io::stderr().lock(), "{text}");
+            self.ask(text);
         }
     }
 }

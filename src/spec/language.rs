@@ -64,19 +64,19 @@ pub(super) static SPEC: Table = Table {
 static SIGSTORE: Table = Table {
     name: "sigstore",
     noun: "`[sigstore]`",
-    doc: "A private sigstore deployment; the default is the public instance.",
+    doc: "A private sigstore deployment; the default is the public instance, whose trusted root and signing config come through TUF.",
     fields: &[
         field(
             "signing_config",
             Kind::Text,
             r#""sigstore/signing_config.json""#,
-            "The file that names Fulcio, Rekor, timestamp authorities and OIDC issuers.",
+            "The file that names Fulcio, Rekor, timestamp authorities and OIDC issuers. Without it nothing can be signed that needs one of them.",
         ),
         field(
             "trusted_root",
             Kind::Text,
             r#""sigstore/trusted_root.json""#,
-            "The file with the keys and certificates to trust.",
+            "The file with the keys and certificates to trust. Needed.",
         ),
     ],
 };
@@ -112,12 +112,12 @@ static SIGNER: Table = Table {
         field("public_key", Kind::Text, r#""keys/release.pub""#, "A PEM file with the public key, or a reference like `key`, which is asked for it once a run. With it, plan and verify never touch the key; alone, it says that the signatures are made elsewhere."),
         field("certificate", Kind::Text, r#""certs/release.pem""#, "A PEM file with the certificate that every signature carries."),
         field("certificate_chain", Kind::Text, r#""certs/chain.pem""#, "A PEM file with the certificates above `certificate`, the root last."),
-        field("transparency_log", Kind::Flag, "false", "Whether every signature needs an entry in a transparency log.").default("true"),
-        field("timestamp_authorities", Kind::Sections(&TIMESTAMP_AUTHORITY), r#"[{ url = "https://tsa.example.com/api/v1/timestamp" }]"#, "Who proves the time of every signature."),
+        field("transparency_log", Kind::Flag, "false", "Whether every signature needs an entry in a transparency log, as the signing config names them. Entries are public for good; the plan counts them. Retired signers and those with only a `public_key` need none by default.").default("true"),
+        field("timestamp_authorities", Kind::Sections(&TIMESTAMP_AUTHORITY), r#"[{ url = "https://tsa.example.com/api/v1/timestamp" }]"#, "Who proves the time of every signature: it then needs a timestamp of each. Without it an identity takes those of the signing config, and a key takes none; `[]` is nobody."),
         field("renew_before", Kind::Text, r#""14d""#, "Without proof of time: replace the certificate this long before its end. A number with s, m, h, d or w.").default("\"0d\""),
         field("retired", Kind::Flag, "true", "It signs no more, and its signatures may go: see `prune`.").default("false"),
         field("hash", Kind::Choice(HASHES), r#""sha256""#, "The hash of its signatures; other than `sha256`, verifiers must be told.").default("\"sha256\""),
-        field("keyless", Kind::Section(&KEYLESS), r#"{ issuer = "https://accounts.google.com", identity = "release@example.com" }"#, "An identity that signs with short-lived certificates, without a key."),
+        field("keyless", Kind::Section(&KEYLESS), r#"{ issuer = "https://accounts.google.com", identity = "release@example.com" }"#, "An identity that signs with short-lived certificates, without a key. Something must prove the time: a timestamp, or a log of Rekor v1."),
     ],
 };
 
@@ -157,7 +157,7 @@ static KEYLESS: Table = Table {
             "issuer_regexp",
             Kind::Text,
             r#""https://.*""#,
-            "A regular expression for the whole issuer, instead of `issuer`.",
+            "A regular expression (RE2) for the whole issuer, instead of `issuer`.",
         ),
         field(
             "identity",
@@ -169,7 +169,7 @@ static KEYLESS: Table = Table {
             "identity_regexp",
             Kind::Text,
             r#"".*@example\\.com""#,
-            "A regular expression for the whole identity, instead of `identity`.",
+            "A regular expression (RE2) for the whole identity, instead of `identity`. Whatever it matches counts.",
         ),
         field(
             "github",

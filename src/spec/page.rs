@@ -18,6 +18,8 @@ reader and the [JSON Schema](../schemas/spec.schema.json). [examples](../example
   has been read, so a value cannot add TOML. `$${` is a literal `${`. `${env:NAME}` takes an environment variable, which
   the command line must allow: `--allow-env NAME`.
 - Patterns know `*`, `?` and `[…]`. They never match tags that are made from a digest (`sha256-…`).
+- A signature needs what the spec says and what verifies: log entries, timestamps and the certificates of identities are
+  checked offline with `trusted_root`, else with that of the public instance. More evidence than declared is as good.
 ";
 
 /// The page `docs/spec.md`: every table and key, with what it takes, its default and its meaning.

@@ -5,6 +5,7 @@ use sigstore_types::{Checkpoint, Sha256Hash};
 use crate::crypto::{Hash, KeyAlgorithm, SignatureBytes};
 use crate::model::Timestamp;
 use crate::payload::{InclusionProof, LogEntry};
+use crate::trust::body::Form;
 use crate::trust::error::code;
 use crate::trust::proof::time_fits;
 use crate::trust::root::Log;
@@ -30,7 +31,7 @@ impl TrustedRoot {
         if !log.window.has_begun_by(now) {
             return Err(not_valid(log, now));
         }
-        let form = body::Form::of(&entry.kind)?;
+        let form = Form::of(&entry.kind)?;
         if form.is_version_2() && entry.inclusion.is_none() {
             return Err(unproven(entry, "an entry of Rekor v2 needs a proof of inclusion"));
         }
@@ -38,7 +39,7 @@ impl TrustedRoot {
             return Err(unproven(entry, "it carries neither a promise nor a proof of inclusion"));
         }
         if let Some(proof) = &entry.inclusion {
-            included(log, entry, proof, form.is_version_2())?;
+            included(log, entry, proof, form)?;
         }
         let time = match (&entry.promise, form.is_version_2()) {
             (Some(promise), false) => Some(promised(log, entry, promise)?),
@@ -107,7 +108,7 @@ fn included(
     log: &Log,
     entry: &LogEntry,
     proof: &InclusionProof,
-    is_version_2: bool,
+    form: Form,
 ) -> Result<(), EvidenceProblem> {
     let index = entry.log_index;
     let wrong = |reason: String| {
@@ -116,7 +117,8 @@ fn included(
             format!("the proof of inclusion of the log entry {index} does not hold: {reason}"),
         )
     };
-    let checkpoint = signed_checkpoint(log, &proof.checkpoint, is_version_2).map_err(|reason| {
+    let is_version_2 = form.is_version_2();
+    let checkpoint = signed_checkpoint(log, &proof.checkpoint, form).map_err(|reason| {
         EvidenceProblem::new(
             code::CHECKPOINT_WRONG,
             format!("the checkpoint of the log entry {index} does not hold: {reason}"),
@@ -137,7 +139,8 @@ fn included(
 }
 
 /// The checkpoint, which the log has signed; in the error, why not.
-fn signed_checkpoint(log: &Log, note: &str, is_version_2: bool) -> Result<Checkpoint, String> {
+fn signed_checkpoint(log: &Log, note: &str, form: Form) -> Result<Checkpoint, String> {
+    let is_version_2 = form.is_version_2();
     let checkpoint = Checkpoint::from_text(note).map_err(|error| error.to_string())?;
     let host = log.host.as_deref();
     if is_version_2 && host != Some(checkpoint.origin()) {

@@ -177,6 +177,25 @@ fn an_entry_of_another_signature_is_found() {
 }
 
 #[test]
+fn an_entry_is_bound_to_content_signature_and_verifier_each() {
+    for sample in samples() {
+        let (mut content, mut signature, mut verifier) = (sample.clone(), sample.clone(), sample);
+        content.payload.push(b' ');
+        signature.signature = SignatureBytes::new(vec![1; 70]);
+        verifier.certificate = None;
+        verifier.key = PublicKey::from_pem(&text("../keys/rsa4096.pub")).unwrap();
+        for (changed, what) in
+            [(&content, "content"), (&signature, "signature"), (&verifier, "key")]
+        {
+            let proof = changed.prove(&root());
+            assert_eq!((proof.log_entries, codes(&proof)[0]), (0, "trust::entry_of_another"));
+            let said = &proof.problems[0].message;
+            assert!(said.contains(&format!("another {what}")), "{}: {said}", changed.name);
+        }
+    }
+}
+
+#[test]
 fn logs_are_trusted_with_their_own_key_in_their_time_only() {
     let other = PublicKey::from_pem(&text("other-log.pub")).unwrap();
     let other = SignatureBytes::new(other.as_der().to_vec()).to_base64();

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use countersign::payload::Claim;
 use countersign::plan::{
     Ability, Change, Cleaning, DiffOptions, Explanation, Failure, FailureClass, Found, Observed,
-    Plan, SignerKey, SignerProfile, SignerState, Signers, TargetPlan, Verdict, diff, explain,
-    verify,
+    Plan, ServiceUse, Services, SignerKey, SignerProfile, SignerState, Signers, TargetPlan,
+    Verdict, diff, explain, verify,
 };
 use countersign::render::{Color, Detail, Style, human};
 use countersign::report::Report;
@@ -44,7 +44,7 @@ pub(crate) fn explanation() -> Explanation {
     };
     let mut good = claimed(sample::found(&target, 0, Some("release")), &[("env", "production")]);
     good.certificate = Some(sample::certificate());
-    good.evidence.timestamps = 1;
+    (good.carried.timestamps, good.evidence.timestamps) = (1, 1);
     good.proven = Some(sample::now());
     let mut other = sample::found(&target, 4, Some("ci"));
     let claim = Claim {
@@ -135,6 +135,42 @@ fn a_plan_shows_what_changes() {
     Next: countersign apply, or exactly this plan:
       countersign apply --expect sha256:b64450e272f96c7f07b20cfde775c9322f91df56592efa6a181ebd5ce59fe804
     What is blocked stays as it is until it is mended.
+    "#);
+}
+
+#[test]
+fn a_plan_says_what_becomes_public() {
+    let mut plan = sample::plan();
+    let used = |certificate, log_entries, timestamps| {
+        let used = ServiceUse { certificate, log_entries, timestamps };
+        Services { simple_signing: Ok(used), bundle: Ok(used) }
+    };
+    let told = |plan: &Plan| {
+        let text = page(Style::default(), |style, out| human::changes(plan, style, out));
+        let from = text.find("    Signer ").or(text.find("Signer ")).unwrap();
+        let to = text.find("Fingerprint: ").unwrap();
+        text[from..to].to_owned()
+    };
+    plan.signers.get_mut(&sample::signer("release")).unwrap().services = used(false, 1, 0);
+    insta::assert_snapshot!(told(&plan), @r#"
+    Signer ci: key sha256:1b158839f8aa339e89bb50b1603e90ec68e0fd5565fe10a7cb32729fddf7070a
+    Signer release: key sha256:d26cd3953ce5b49a28af9d87ac4449797395e8014aa5f073c7e8cb809f02d772, certificate sha256:a371332142af
+    Plan: 1 to sign, 1 to resign, 2 to attach, 2 to clean, 4 kept, 3 foreign, 3 blocked, 2 moved
+    Publishes: 1 log entry, for good
+      - the public key of release
+      - the digest of each payload that is signed, and the time
+    "#);
+    let release = plan.signers.get_mut(&sample::signer("release")).unwrap();
+    release.services = used(true, 2, 1);
+    (release.key, release.certificate) = (None, None);
+    release.identity = Some("\"ci@acme.com\", by \"https://accounts.google.com\"".into());
+    insta::assert_snapshot!(told(&plan), @r#"
+    Signer ci: key sha256:1b158839f8aa339e89bb50b1603e90ec68e0fd5565fe10a7cb32729fddf7070a
+    Signer release: identity "ci@acme.com", by "https://accounts.google.com"
+    Plan: 1 to sign, 1 to resign, 2 to attach, 2 to clean, 4 kept, 3 foreign, 3 blocked, 2 moved
+    Publishes: 2 log entries and at least 1 certificate, for good; asks for 1 timestamp
+      - the identity of release: "ci@acme.com", by "https://accounts.google.com"
+      - the digest of each payload that is signed, and the time
     "#);
 }
 
@@ -353,7 +389,7 @@ fn an_explanation_says_of_every_signature_why() {
           identity     ghcr.io/acme/api
           annotations  env=production
           certificate  release@acme.example, valid from 2026-01-01T00:00:00Z to 2026-12-31T23:59:59Z, sha256:a371332142af
-          evidence     a timestamp, proven to have existed at 2026-09-21T14:13:20Z
+          evidence     1 timestamp that holds, proven to have existed at 2026-09-21T14:13:20Z
 
       layer 1  x does not count (superseded, kept)
           because not as declared: annotations

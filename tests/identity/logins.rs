@@ -81,7 +81,7 @@ fn login(
 ) -> IdentityOptions {
     let mut options = nothing();
     options.login.flow = flow;
-    options.login.issuer = service.url();
+    options.login.issuer = Some(service.url());
     options.person = Some(somebody.clone());
     options
 }
@@ -211,14 +211,14 @@ async fn an_issuer_is_what_it_calls_itself_and_keeps_secrets() {
         service.state.configure(name, value);
         let somebody = Somebody::new(&service, comes_back);
         let mut options = login(&service, None, &somebody);
-        options.login.issuer = service.url();
+        options.login.issuer = Some(service.url());
         let error = token(options).await.unwrap_err();
         told(&error, code, &[word], Some(&service));
         *service.state.configuration.lock().unwrap() = before;
     }
     let somebody = Somebody::new(&service, comes_back);
     let mut options = login(&service, None, &somebody);
-    options.login.issuer = "http://issuer.example".into();
+    options.login.issuer = Some("http://issuer.example".into());
     told(&token(options).await.unwrap_err(), "oidc::refused", &["use https"], None);
 }
 
@@ -287,7 +287,7 @@ async fn client_credentials_ask_nobody() {
     let with = |file: Option<&std::path::Path>| {
         let mut options = nothing();
         options.login.flow = Some(Flow::ClientCredentials);
-        options.login.issuer = service.url();
+        options.login.issuer = Some(service.url());
         options.login.client_secret_file = file.map(Into::into);
         options
     };
@@ -308,7 +308,7 @@ async fn without_anybody_nobody_is_asked() {
     let service = Identity::start();
     for flow in [None, Some(Flow::Normal), Some(Flow::Device), Some(Flow::Token)] {
         let mut options = nothing();
-        options.login.issuer = service.url();
+        options.login.issuer = Some(service.url());
         options.login.flow = flow;
         let error = token(options).await.unwrap_err();
         told(&error, "oidc::permission", &["nobody to ask"], None);

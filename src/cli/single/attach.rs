@@ -8,23 +8,19 @@ use countersign::crypto::{Hash, SignatureBytes, SignatureError};
 use countersign::exit_code::ExitCode;
 use countersign::keys::KeySource;
 use countersign::model::{Annotations, Digest, ImageRef, SignerName, Tag};
-use countersign::payload::{Bundle, Claim, Format, MadeBundle};
+use countersign::payload::{Bundle, Claim, Format, LogEntry, MadeBundle, timestamp_to_annotation};
 use countersign::plan::{Ability, Attachment, Change, Image, Making, SignerProfile, Target};
 use countersign::store::Intent;
+use serde_json::Value;
 
 use super::args::AttachSignatureArgs;
-use super::{Context, Failed, Only, digest_of, entry, not_yet, parse, profile, settings};
+use super::{Context, Failed, Only, digest_of, entry, parse, profile, settings};
 
 /// No signature is longer: RSA 4096 in base64 has 684 letters.
 const LONGEST: u64 = 1 << 20;
 
 /// Attaches a signature, once however often it is called.
 pub(crate) async fn run(args: &AttachSignatureArgs, context: &Context) -> Result<ExitCode, Failed> {
-    for (given, what) in [(&args.rekor_response, "--rekor-response"), (&args.tsr, "--tsr")] {
-        if given.is_some() {
-            return Err(not_yet(what, "attach the signature without it"));
-        }
-    }
     let image = parse(&args.image)?;
     let (certificate, chain) =
         super::certificates(args.certificate.as_deref(), args.certificate_chain.as_deref())?;
@@ -125,7 +121,30 @@ fn of_parts(
         None => super::generate::payload(image, digest, None, &Annotations::new())?,
     };
     let claim = claim(&payload, &path)?;
-    Ok(super::sign::attachment(signer, path, payload, claim, signature))
+    Ok(Attachment {
+        rekor_bundle: args.rekor_response.as_deref().map(log_entry).transpose()?,
+        timestamp: args.tsr.as_deref().map(timestamp).transpose()?,
+        ..super::sign::attachment(signer, path, payload, claim, signature)
+    })
+}
+
+/// The entry in a log, as its annotation has it: the file is that, or has it in `rekorBundle`.
+fn log_entry(path: &Path) -> Result<String, Failed> {
+    let text = super::read_text(path)?;
+    let whole: Value = serde_json::from_str(&text).unwrap_or_default();
+    let text = whole.get("rekorBundle").map_or(text, Value::to_string);
+    let entry = LogEntry::from_annotation(&text).map(|it| it.to_annotation());
+    entry.ok().flatten().ok_or_else(|| {
+        Failed::usage(format!("{} holds no entry with the promise of its log", path.display()))
+            .help(
+                "name what `cosign sign --bundle` of cosign 2 wrote, or the text of the annotation",
+            )
+    })
+}
+
+/// The timestamp, as its annotation has it.
+fn timestamp(path: &Path) -> Result<String, Failed> {
+    Ok(timestamp_to_annotation(&super::read(path)?))
 }
 
 /// What a payload says.

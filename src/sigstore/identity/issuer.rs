@@ -9,7 +9,7 @@ use url::{Host, Url};
 
 use crate::model::Secret;
 use crate::sigstore::identity::failure::{failed, no_token, of_http};
-use crate::sigstore::identity::{IdentityOptions, IdentityToken, Login, given};
+use crate::sigstore::identity::{IdentityOptions, IdentityToken, Login, PUBLIC_ISSUER, given};
 use crate::sigstore::{ServiceError, ServiceErrorKind};
 use crate::wire::http::{Answer, Call, Http, HttpFailure};
 use crate::wire::one_line;
@@ -24,6 +24,7 @@ pub(super) const SCOPE: &str = "openid email";
 #[derive(Debug)]
 pub(super) struct Issuer<'a> {
     pub(super) options: &'a IdentityOptions,
+    name: String,
     configuration: Value,
 }
 
@@ -34,8 +35,8 @@ impl<'a> Issuer<'a> {
     ///
     /// No answer; an answer of another issuer; addresses without TLS.
     pub(super) async fn discover(options: &'a IdentityOptions) -> Result<Self, ServiceError> {
-        let name = &options.login.issuer;
-        let wrong = |said: String| failed(ServiceErrorKind::Refused, name, said);
+        let name = name(options).await?;
+        let wrong = |said: String| failed(ServiceErrorKind::Refused, &name, said);
         let text = format!("{}/.well-known/openid-configuration", name.trim_end_matches('/'));
         let url = Url::parse(&text).map_err(|_| wrong("it is no URL".into()))?;
         confidential(&url).map_err(|why| wrong(why.into()))?;
@@ -48,12 +49,12 @@ impl<'a> Issuer<'a> {
             let said = one_line(said).unwrap_or_default();
             return Err(failed(
                 ServiceErrorKind::Untrusted,
-                name,
+                &name,
                 format!("it calls itself `{said}`"),
             )
             .advise("pass `--oidc-issuer` exactly as the issuer calls itself"));
         }
-        Ok(Self { options, configuration })
+        Ok(Self { options, name, configuration })
     }
 
     pub(super) fn login(&self) -> &Login {
@@ -62,7 +63,7 @@ impl<'a> Issuer<'a> {
 
     /// A failure of `kind` of this issuer.
     pub(super) fn failed(&self, kind: ServiceErrorKind, said: impl AsRef<str>) -> ServiceError {
-        failed(kind, &self.login().issuer, said)
+        failed(kind, &self.name, said)
     }
 
     /// Where it is asked for something, as it says.
@@ -121,8 +122,8 @@ impl<'a> Issuer<'a> {
             self.failed(ServiceErrorKind::Refused, said)
         })?;
         let token = IdentityToken::parse(&Secret::new(text.to_owned()))
-            .map_err(|error| no_token(&self.login().issuer, error))?;
-        if token.issuer() != self.login().issuer {
+            .map_err(|error| no_token(&self.name, error))?;
+        if token.issuer() != self.name {
             return Err(self.failed(ServiceErrorKind::Untrusted, "its token names another issuer"));
         }
         if !token.is_for(&self.login().client_id) {
@@ -132,6 +133,22 @@ impl<'a> Issuer<'a> {
         }
         Ok(token)
     }
+}
+
+/// Which issuer: the one that is named, else that of the deployment, else that of the public instance.
+async fn name(options: &IdentityOptions) -> Result<String, ServiceError> {
+    if let Some(named) = &options.login.issuer {
+        return Ok(named.clone());
+    }
+    let Some(deployment) = &options.deployment else { return Ok(PUBLIC_ISSUER.to_owned()) };
+    let refused = |said: String| {
+        failed(ServiceErrorKind::Refused, "the issuer of the deployment", said)
+            .advise("pass `--oidc-issuer URL`, or a token with `--identity-token FILE`")
+    };
+    let opened = deployment.opened().await.map_err(|failure| refused(failure.message))?;
+    let Some(config) = opened.config else { return Ok(PUBLIC_ISSUER.to_owned()) };
+    let issuer = config.issuer(options.clock.now());
+    issuer.map(|it| it.url).map_err(|error| refused(error.to_string()))
 }
 
 /// Sends one call.

@@ -29,10 +29,10 @@ pub use person::{Invitation, Pause, Person, Sleep};
 pub use token::{Email, IdentityToken, TokenError};
 
 use crate::model::{Clock, Environment, Secret, SystemClock};
-use crate::sigstore::ServiceError;
 use crate::sigstore::identity::failure::no_identity;
 use crate::sigstore::identity::issuer::Issuer;
 use crate::sigstore::identity::renewed::Renewed;
+use crate::sigstore::{Deployment, ServiceError};
 
 /// The audience that Fulcio asks for.
 pub const AUDIENCE: &str = "sigstore";
@@ -72,6 +72,8 @@ pub struct IdentityOptions {
     pub ambient: AmbientUse,
     /// How somebody logs in, where nothing else says who signs.
     pub login: Login,
+    /// Where the issuer is named, where nothing else names one. It is opened only for a login.
+    pub deployment: Option<Arc<Deployment>>,
     /// Whom to ask; `None` where there is no terminal, or where nobody may be asked.
     pub person: Option<Arc<dyn Person>>,
     /// Who asks Google in the name of another account.
@@ -106,8 +108,8 @@ pub enum AmbientUse {
 pub struct Login {
     /// The way; `None`: the browser.
     pub flow: Option<Flow>,
-    /// The issuer, exactly as its tokens name it.
-    pub issuer: String,
+    /// The issuer, exactly as its tokens name it; `None`: that of the deployment, else [`PUBLIC_ISSUER`].
+    pub issuer: Option<String>,
     /// What the issuer calls this program.
     pub client_id: String,
     /// A file with the secret of the client, where it has one.
@@ -132,11 +134,11 @@ pub enum Flow {
 }
 
 impl Default for Login {
-    /// The browser, at the issuer of sigstore's public instance.
+    /// The browser, at the issuer of the deployment.
     fn default() -> Self {
         Self {
             flow: None,
-            issuer: PUBLIC_ISSUER.to_owned(),
+            issuer: None,
             client_id: "sigstore".to_owned(),
             client_secret_file: None,
             redirect: None,
@@ -152,6 +154,7 @@ impl IdentityOptions {
             token: None,
             ambient: AmbientUse::First,
             login: Login::default(),
+            deployment: None,
             person: None,
             google: None,
             environment,

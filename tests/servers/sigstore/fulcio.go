@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,11 +19,13 @@ import (
 	"github.com/sigstore/fulcio/pkg/ca/baseca"
 	"github.com/sigstore/fulcio/pkg/config"
 	gateway "github.com/sigstore/fulcio/pkg/generated/protobuf"
+	first "github.com/sigstore/fulcio/pkg/generated/protobuf/legacy"
 	"github.com/sigstore/fulcio/pkg/identity"
 	"github.com/sigstore/fulcio/pkg/server"
 	common "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
 	"github.com/sigstore/sigstore/pkg/signature"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/proto"
 
 	"countersign.test/servers/shared"
 )
@@ -57,13 +60,28 @@ func startFulcio(ctx context.Context, keys *keys, certificateLog string, trusted
 	mux := runtime.NewServeMux(runtime.WithMetadata(func(_ context.Context, request *http.Request) metadata.MD {
 		token := strings.TrimPrefix(request.Header.Get("Authorization"), "Bearer ")
 		return metadata.Pairs(server.MetadataOIDCTokenKey, token)
-	}))
+	}), runtime.WithForwardResponseOption(created))
 	service := server.NewGRPCCAServer(log, authority, algorithms, server.NewIssuerPool(configuration))
 	shared.Check(gateway.RegisterCAHandlerServer(ctx, mux, service))
+	shared.Check(first.RegisterCAHandlerServer(ctx, mux, server.NewLegacyGRPCCAServer(service)))
 	return shared.Serve(http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
 		ctx := config.With(request.Context(), configuration)
 		mux.ServeHTTP(writer, request.WithContext(context.WithValue(ctx, ordersKey{}, ordersOf(request))))
 	}))
+}
+
+// The status that the first API, which cosign 2 speaks, answers with.
+func created(ctx context.Context, writer http.ResponseWriter, _ proto.Message) error {
+	sent, _ := runtime.ServerMetadataFromContext(ctx)
+	if codes := sent.HeaderMD.Get(server.HTTPResponseCodeMetadataKey); len(codes) > 0 {
+		code, err := strconv.Atoi(codes[0])
+		if err != nil {
+			return err
+		}
+		writer.Header().Del("Grpc-Metadata-" + server.HTTPResponseCodeMetadataKey)
+		writer.WriteHeader(code)
+	}
+	return nil
 }
 
 // What a request wants this Fulcio to do wrong.

@@ -13,10 +13,10 @@ use super::{Front, Log, Sigstore};
 const START: &str = "2024-01-01T00:00:00Z";
 
 pub fn signing_config(sigstore: &Sigstore, logs: &[Log], authorities: usize) -> Value {
+    // Of each operator one service is used: each has its own here.
     let service = |url: String, version: u32| {
         json!({
-            "url": url, "majorApiVersion": version, "operator": "tests",
-            "validFor": { "start": START },
+            "operator": url, "url": url, "majorApiVersion": version, "validFor": { "start": START },
         })
     };
     let rekors: Vec<Value> = logs
@@ -37,7 +37,7 @@ pub fn signing_config(sigstore: &Sigstore, logs: &[Log], authorities: usize) -> 
     })
 }
 
-/// cosign selects one service of each operator; with `EXACT` it wants so many.
+/// `ANY` is one.
 fn selector(count: usize) -> Value {
     if count > 1 {
         json!({ "selector": "EXACT", "count": count })

@@ -49,6 +49,8 @@ struct Inner {
 impl Front {
     /// A proxy before `HOST:PORT`.
     pub fn start(behind: &str) -> Self {
+        // Fails only where another test of this program was first.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let state = Arc::new(Inner {
             behind: format!("http://{behind}"),

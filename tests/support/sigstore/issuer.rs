@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+use aws_lc_rs::rsa::{KeySize, PublicKeyComponents};
+use aws_lc_rs::signature::{KeyPair, RSA_PKCS1_SHA256, RsaKeyPair};
 use axum::Router;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -25,16 +26,15 @@ pub struct Issuer {
 
 /// What signs tokens.
 struct Signs {
-    key: EcdsaKeyPair,
+    key: RsaKeyPair,
     url: String,
 }
 
 impl Issuer {
     /// Starts one, with a key of its own.
     pub fn start() -> Self {
-        let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
-        let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &SystemRandom::new()).unwrap();
-        let key = EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.as_ref()).unwrap();
+        // RSA, because cosign 3 takes a token that is signed otherwise for the name of a file.
+        let key = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
         let keys = json!({ "keys": [public(&key)] });
         let server = Background::start(move |listener| async move {
             let url = format!("http://{}", listener.local_addr().unwrap());
@@ -43,7 +43,7 @@ impl Issuer {
                 "authorization_endpoint": format!("{url}/authorize"),
                 "token_endpoint": format!("{url}/token"),
                 "response_types_supported": ["code"], "subject_types_supported": ["public"],
-                "id_token_signing_alg_values_supported": ["ES256"],
+                "id_token_signing_alg_values_supported": ["RS256"],
             });
             let router = Router::new()
                 .route(
@@ -72,22 +72,22 @@ impl Signs {
     fn token(&self, claims: &Value) -> String {
         let mut claims = claims.clone();
         claims["iss"] = self.url.clone().into();
-        let header = json!({ "alg": "ES256", "kid": "1", "typ": "JWT" });
+        let header = json!({ "alg": "RS256", "kid": "1", "typ": "JWT" });
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let message = format!("{}.{}", part(&header), part(&claims));
-        let signature = self.key.sign(&SystemRandom::new(), message.as_bytes()).unwrap();
+        let mut signature = vec![0; self.key.public_modulus_len()];
+        let random = SystemRandom::new();
+        self.key.sign(&RSA_PKCS1_SHA256, &random, message.as_bytes(), &mut signature).unwrap();
         format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 }
 
 /// The key as JSON: RFC 7517.
-fn public(key: &EcdsaKeyPair) -> Value {
-    // 04, then both coordinates.
-    let point = key.public_key().as_ref();
-    let coordinate = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+fn public(key: &RsaKeyPair) -> Value {
+    let parts = PublicKeyComponents::<Vec<u8>>::from(key.public_key());
     json!({
-        "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": "1",
-        "x": coordinate(&point[1..33]), "y": coordinate(&point[33..65]),
+        "kty": "RSA", "alg": "RS256", "use": "sig", "kid": "1",
+        "n": URL_SAFE_NO_PAD.encode(parts.n), "e": URL_SAFE_NO_PAD.encode(parts.e),
     })
 }
 

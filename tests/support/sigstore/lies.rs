@@ -25,7 +25,7 @@ pub enum Lie {
     IntegratedTime,
     /// A timestamp authority: the timestamp of something else.
     Imprint,
-    /// A timestamp authority: the answer to another question.
+    /// A timestamp authority: the answer to another question. cosign asks without a nonce, and cannot see it.
     Nonce,
 }
 
@@ -47,7 +47,9 @@ impl Lie {
         let request = TimestampRequest::of(&body);
         match (self, request) {
             (Self::Imprint, Some(request)) => body[request.imprint_ends - 1] ^= 1,
-            (Self::Nonce, Some(request)) => body[request.nonce_ends - 1] ^= 1,
+            (Self::Nonce, Some(TimestampRequest { nonce_ends: Some(end), .. })) => {
+                body[end - 1] ^= 1
+            }
             _ => {}
         }
         body.into()
@@ -152,7 +154,7 @@ fn changed(base64: &str) -> String {
 /// Where the digest and the nonce of a request end: RFC 3161, §2.4.1.
 struct TimestampRequest {
     imprint_ends: usize,
-    nonce_ends: usize,
+    nonce_ends: Option<usize>,
 }
 
 impl TimestampRequest {
@@ -162,13 +164,13 @@ impl TimestampRequest {
         let (0x30, _) = next(0)? else { return None };
         let (0x02, version_ends) = next(2)? else { return None };
         let (0x30, imprint_ends) = next(version_ends)? else { return None };
-        let mut at = imprint_ends;
+        let (mut at, mut nonce_ends) = (imprint_ends, None);
         while let Some((tag, ends)) = next(at) {
             if tag == 0x02 {
-                return Some(Self { imprint_ends, nonce_ends: ends });
+                nonce_ends = Some(ends);
             }
             at = ends;
         }
-        None
+        Some(Self { imprint_ends, nonce_ends })
     }
 }
