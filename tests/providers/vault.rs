@@ -218,19 +218,21 @@ import base64, hvac, sys
 client = hvac.Client(url=sys.argv[1], token=sys.argv[2])
 transit = client.secrets.transit
 text = base64.b64encode(b"message").decode()
-for kind in ["ecdsa-p256", "ed25519", "rsa-2048"]:
+hashes = {"ecdsa-p384": "sha2-384", "ecdsa-p521": "sha2-512"}
+for kind in ["ecdsa-p256", "ecdsa-p384", "ecdsa-p521", "ed25519", "rsa-2048", "rsa-3072", "rsa-4096"]:
+    hash = hashes.get(kind, "sha2-256")
     transit.create_key(kind, key_type=kind)
     transit.rotate_key(kind)
     data = transit.read_key(kind)["data"]
     assert data["latest_version"] == 2 and data["type"] == kind, data
     assert set(data["keys"]) == {"1", "2"}, data
     assert data["keys"]["2"]["public_key"], data
-    made = transit.sign_data(kind, hash_input=text, hash_algorithm="sha2-256", signature_algorithm="pkcs1v15")["data"]["signature"]
+    made = transit.sign_data(kind, hash_input=text, hash_algorithm=hash, signature_algorithm="pkcs1v15")["data"]["signature"]
     assert made.startswith("vault:v2:"), made
-    checked = transit.verify_signed_data(kind, hash_input=text, signature=made, hash_algorithm="sha2-256", signature_algorithm="pkcs1v15")
+    checked = transit.verify_signed_data(kind, hash_input=text, signature=made, hash_algorithm=hash, signature_algorithm="pkcs1v15")
     assert checked["data"]["valid"] is True, checked
     other = base64.b64encode(b"other").decode()
-    checked = transit.verify_signed_data(kind, hash_input=other, signature=made, hash_algorithm="sha2-256", signature_algorithm="pkcs1v15")
+    checked = transit.verify_signed_data(kind, hash_input=other, signature=made, hash_algorithm=hash, signature_algorithm="pkcs1v15")
     assert checked["data"]["valid"] is False, checked
 try:
     transit.read_key("absent")
