@@ -269,16 +269,13 @@ async fn a_new_key_is_an_immutable_secret_and_none_is_overwritten() {
 /// kubectl takes the fake for an API server.
 #[test]
 fn kubectl_takes_the_fake_for_a_cluster() {
-    let found = Command::new("kubectl").args(["version", "--client"]).output();
-    if !found.is_ok_and(|it| it.status.success()) {
-        // It is in no registry that the tests may use, so its absence is no failure, even on CI.
-        eprintln!("left out, because kubectl is not here");
+    if !tools::have(&[Tool::Kubectl]) {
         return;
     }
     let cluster = Kubernetes::start();
     let (folder, _) = kubeconfig(&cluster, &token(&cluster));
     let kubectl = |arguments: &[&str]| {
-        let output = Command::new("kubectl")
+        let output = Command::new(Tool::Kubectl.path())
             .args(arguments)
             .env("KUBECONFIG", folder.path().join("config"))
             .env("HOME", folder.path())

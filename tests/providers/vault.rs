@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::support::fakes::service::Service;
 use super::support::fakes::vault::Vault;
+use super::support::tools::{self, Tool};
 use super::{opened, options, reference, told};
 
 fn environment(vault: &Service<Vault>) -> MemoryEnvironment {
@@ -299,9 +300,11 @@ try:
 except hvac.exceptions.Forbidden:
     pass
 "#;
-    let Some(python) = super::support::python::with("hvac") else { return };
+    if !tools::have(&[Tool::Python]) {
+        return;
+    }
     let vault = Vault::start("transit");
-    let output = Command::new(python)
+    let output = Command::new(Tool::Python.path())
         .args(["-c", SCRIPT, &vault.url(), &vault.state.token])
         .env("NO_PROXY", "127.0.0.1")
         .output()

@@ -25,7 +25,6 @@ pub mod fakes;
 pub mod hsm;
 pub mod images;
 pub mod judge;
-pub mod python;
 pub mod python_server;
 pub mod tokens;
 pub mod tools;

@@ -17,8 +17,9 @@ pub enum Tool {
     Cosign3,
     Crane,
     DockerRegistry,
+    Kubectl,
     Oras,
-    /// Python with moto and Google's client.
+    /// Python with moto and the clients of Google, Azure and Vault.
     Python,
     Skopeo,
     /// A library of PKCS#11, with a token in software.
@@ -33,6 +34,7 @@ impl Tool {
             Self::Cosign3 => "cosign3",
             Self::Crane => "crane",
             Self::DockerRegistry => "docker-registry",
+            Self::Kubectl => "kubectl",
             Self::Oras => "oras",
             Self::Python => "python",
             Self::Skopeo => "skopeo",
