@@ -48,7 +48,9 @@ async fn every_algorithm_conforms_and_cosign_verifies_it() {
         ("p384", Kind::Curve(P384), KeyAlgorithm::EcdsaP384),
         ("p521", Kind::Curve(P521), KeyAlgorithm::EcdsaP521),
         ("rsa2048", Kind::Rsa(2048), KeyAlgorithm::Rsa(2048)),
+        ("ed25519", Kind::Edwards, KeyAlgorithm::Ed25519),
         ("rsa3072", Kind::Rsa(3072), KeyAlgorithm::Rsa(3072)),
+        ("rsa4096", Kind::Rsa(4096), KeyAlgorithm::Rsa(4096)),
     ];
     let environment = options(MemoryEnvironment::default().with_variable("COSIGN_PKCS11_PIN", PIN));
     for (id, (name, kind, algorithm)) in (1..).zip(kinds) {

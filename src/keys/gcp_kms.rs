@@ -22,7 +22,7 @@ use url::Url;
 
 pub(super) use access::google_access;
 
-use crate::crypto::{Hash, PublicKey, SignatureBytes};
+use crate::crypto::{Hash, KeyAlgorithm, PublicKey, SignatureBytes};
 use crate::keys::gcp_kms::crc32c::crc32c;
 use crate::keys::gcp_kms::credentials::Credentials;
 use crate::keys::gcp_kms::reference::Reference;
@@ -67,7 +67,12 @@ impl Provider for GcpKms {
                 None => service.newest(&parsed.key).await?,
             };
             let (public_key, hash) = service.public_key(&name).await?;
-            Ok((GcpKey { key: reference.to_string().into(), service, name }, public_key, hash))
+            let takes = match public_key.algorithm() {
+                KeyAlgorithm::Ed25519 => Takes::Data,
+                _ => Takes::Digest,
+            };
+            let key = GcpKey { key: reference.to_string().into(), service, name, takes };
+            Ok((key, public_key, hash))
         };
         let (key, public_key, hash) =
             opened.await.map_err(|it| described("open", reference, it))?;
@@ -186,10 +191,11 @@ impl Service {
         Ok((public_key, hash))
     }
 
-    async fn sign(&self, name: &str, digest: &[u8], hash: Hash) -> Result<SignatureBytes, Failure> {
+    /// Asks for a signature with what `input` is made of: `digest` or `data`, and its checksum.
+    async fn sign(&self, name: &str, input: &Input) -> Result<SignatureBytes, Failure> {
         let body = json!({
-            "digest": { hash.name(): STANDARD.encode(digest) },
-            "digestCrc32c": crc32c(digest).to_string(),
+            input.name: input.value,
+            format!("{}Crc32c", input.name): input.checksum.to_string(),
         });
         let answer =
             self.call(Method::POST, &format!("{name}:asymmetricSign"), Some(&body)).await?;
@@ -198,8 +204,8 @@ impl Service {
         let damaged = |what: &str| {
             Failure::new(KeyErrorKind::Unavailable, format!("the {what} was damaged on its way"))
         };
-        if answer.get("verifiedDigestCrc32c") != Some(&Value::Bool(true)) {
-            return Err(damaged("digest"));
+        if answer.get(input.verified) != Some(&Value::Bool(true)) {
+            return Err(damaged(input.name));
         }
         if checksum(&answer, "signatureCrc32c") != Some(crc32c(&signature)) {
             return Err(damaged("signature"));
@@ -214,8 +220,43 @@ impl Service {
     }
 }
 
+/// What a version is asked to sign.
+#[derive(Clone, Copy, Debug)]
+enum Takes {
+    /// The message: Ed25519 has no digest of its own.
+    Data,
+    Digest,
+}
+
+/// One thing to sign, as the service takes it.
+struct Input {
+    name: &'static str,
+    value: Value,
+    checksum: u32,
+    /// Where the answer says that it came whole.
+    verified: &'static str,
+}
+
+impl Takes {
+    fn input(self, message: &[u8], hash: Hash) -> Input {
+        let (name, verified, bytes) = match self {
+            Self::Data => ("data", "verifiedDataCrc32c", message.to_vec()),
+            Self::Digest => ("digest", "verifiedDigestCrc32c", hash.digest(message)),
+        };
+        let encoded = STANDARD.encode(&bytes);
+        let value = match self {
+            Self::Data => Value::String(encoded),
+            Self::Digest => json!({ hash.name(): encoded }),
+        };
+        Input { name, value, checksum: crc32c(&bytes), verified }
+    }
+}
+
 /// The hash that the algorithm of a version fixes; PSS is nothing that cosign verifies.
 fn hash_of(algorithm: &str) -> Option<Hash> {
+    if algorithm == "EC_SIGN_ED25519" {
+        return Some(Hash::default());
+    }
     if !algorithm.starts_with("EC_SIGN_P") && !algorithm.starts_with("RSA_SIGN_PKCS1_") {
         return None;
     }
@@ -255,7 +296,7 @@ fn described(
             "grant roles/cloudkms.signerVerifier on the key (and roles/cloudkms.viewer where no version is named), and check `gcloud auth application-default login`"
         }
         KeyErrorKind::Unsupported => {
-            "create a version with EC_SIGN_P256_SHA256, EC_SIGN_P384_SHA384 or RSA_SIGN_PKCS1_*"
+            "create a version with EC_SIGN_P256_SHA256, EC_SIGN_P384_SHA384, EC_SIGN_ED25519 or RSA_SIGN_PKCS1_*"
         }
         _ => return failure.at(operation, key),
     };
@@ -267,6 +308,7 @@ struct GcpKey {
     key: Arc<str>,
     service: Service,
     name: String,
+    takes: Takes,
 }
 
 impl std::fmt::Debug for GcpKey {
@@ -281,10 +323,10 @@ const TRIES: usize = 3;
 #[async_trait]
 impl RemoteKey for GcpKey {
     async fn sign(&self, message: &[u8], hash: Hash) -> Result<SignatureBytes, KeyError> {
-        let digest = hash.digest(message);
+        let input = self.takes.input(message, hash);
         let mut tries = 1;
         loop {
-            match self.service.sign(&self.name, &digest, hash).await {
+            match self.service.sign(&self.name, &input).await {
                 Ok(signature) => return Ok(signature),
                 Err(failure) if failure.said.contains("damaged") && tries < TRIES => tries += 1,
                 Err(failure) => return Err(described("sign with", &self.key, failure)),

@@ -1,9 +1,11 @@
-//! Keys in the CI/CD variables of a GitLab project: `gitlab://PROJECT`, by id or path.
+//! Keys in the CI/CD variables of a GitLab project or group: `gitlab://PROJECT`, `gitlab://GROUP`, by id or path.
 //!
-//! The variables are cosign's: `COSIGN_PRIVATE_KEY`, `COSIGN_PASSWORD`, `COSIGN_PUBLIC_KEY`.
-//! Source: GitLab's REST API, "Project-level CI/CD variables"; cosign's `pkg/cosign/git/gitlab`.
+//! The variables are cosign's: `COSIGN_PRIVATE_KEY`, `COSIGN_PASSWORD`, `COSIGN_PUBLIC_KEY`. What is no project is a group.
+//! Source: GitLab's REST API, "Project-level CI/CD variables", "Group-level CI/CD variables"; cosign's
+//! `pkg/cosign/git/gitlab`.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -45,8 +47,8 @@ impl Provider for Gitlab {
             && project.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
             && !project.contains(['?', '#', '@']);
         (!is_path).then_some((
-            "it does not name a project",
-            "write `gitlab://GROUP/PROJECT`, or `gitlab://ID`; the host goes into GITLAB_HOST",
+            "it does not name a project or group",
+            "write `gitlab://GROUP/PROJECT`, `gitlab://GROUP` or `gitlab://ID`; the host goes into GITLAB_HOST",
         ))
     }
 
@@ -67,7 +69,7 @@ impl Provider for Gitlab {
         };
         let signer = signer.map_err(|error| match error.kind {
             KeyErrorKind::WrongPassword => {
-                error.advise("check the project's variable COSIGN_PASSWORD")
+                error.advise("check the variable COSIGN_PASSWORD in GitLab")
             }
             _ => error,
         })?;
@@ -108,8 +110,8 @@ impl Provider for Gitlab {
                 Err(error) => return Err(error),
                 Ok(_) => {
                     return Err(KeyError::new("create", reference, KeyErrorKind::Exists)
-                        .because(format!("the project has a variable {name}"))
-                        .advise("delete the project's variables COSIGN_PRIVATE_KEY, COSIGN_PASSWORD and COSIGN_PUBLIC_KEY first"));
+                        .because(format!("there is a variable {name}"))
+                        .advise("delete the variables COSIGN_PRIVATE_KEY, COSIGN_PASSWORD and COSIGN_PUBLIC_KEY first"));
                 }
             }
         }
@@ -123,15 +125,21 @@ impl Provider for Gitlab {
     }
 }
 
+/// What GitLab says where there is no group either. Of a variable it says `404 GroupVariable Not Found`.
+const NEITHER: &str = "404 Group Not Found";
+
 fn project(reference: &str) -> &str {
     reference.strip_prefix("gitlab://").unwrap_or_default()
 }
 
-/// One project, and who we are to it.
+/// One project or group, and who we are to it.
 struct Project<'a> {
     http: Http,
     reference: &'a KeyReference,
-    variables: Url,
+    /// The API of the server.
+    base: Url,
+    /// Whether a project was looked for in vain.
+    is_group: AtomicBool,
     token: Secret<String>,
 }
 
@@ -154,16 +162,11 @@ impl<'a> Project<'a> {
                 .because("GITLAB_HOST is no `https://` address")
         };
         let host = Url::parse(&host).ok().filter(|it| matches!(it.scheme(), "http" | "https"));
-        let mut variables = host.filter(Url::has_host).ok_or_else(wrong)?;
-        variables
-            .path_segments_mut()
-            .map_err(|()| wrong())?
-            .pop_if_empty()
-            // A path is one part: its slashes are written %2F.
-            .extend(["api", "v4", "projects", project(reference.text()), "variables"]);
-        let http = Http::new(&variables, Tls::default(), TIMEOUT, options);
+        let mut base = host.filter(Url::has_host).ok_or_else(wrong)?;
+        base.path_segments_mut().map_err(|()| wrong())?.pop_if_empty().extend(["api", "v4"]);
+        let http = Http::new(&base, Tls::default(), TIMEOUT, options);
         let http = http.map_err(|failure| failure.at(operation, reference))?;
-        Ok(Self { http, reference, variables, token })
+        Ok(Self { http, reference, base, is_group: AtomicBool::new(false), token })
     }
 
     async fn variable(
@@ -171,11 +174,11 @@ impl<'a> Project<'a> {
         operation: &'static str,
         name: &str,
     ) -> Result<Secret<String>, KeyError> {
-        let mut url = self.variables.clone();
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.push(name);
+        let mut answer = self.read(name).await;
+        if answer.as_ref().is_err_and(|it| it.said.contains("Project Not Found")) {
+            self.is_group.store(true, Ordering::Relaxed);
+            answer = self.read(name).await;
         }
-        let answer = self.send(Call::new(Method::GET, url)).await;
         let answer = answer.map_err(|failure| self.explain(failure, operation, name))?;
         match answer.get("value").and_then(Value::as_str) {
             Some(value) => Ok(Secret::new(value.to_owned())),
@@ -184,13 +187,32 @@ impl<'a> Project<'a> {
         }
     }
 
+    async fn read(&self, name: &str) -> Result<Value, Failure> {
+        let mut url = self.variables();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.push(name);
+        }
+        self.send(Call::new(Method::GET, url)).await
+    }
+
+    /// Where the variables are.
+    fn variables(&self) -> Url {
+        let owner = if self.is_group.load(Ordering::Relaxed) { "groups" } else { "projects" };
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            // A path is one part: its slashes are written %2F.
+            segments.extend([owner, project(self.reference.text()), "variables"]);
+        }
+        url
+    }
+
     async fn store(&self, name: &str, value: &str) -> Result<(), KeyError> {
         // `raw`: a `$` in a password names no other variable.
         let body = json!({
             "key": name, "value": value, "variable_type": "env_var", "raw": true,
             "protected": false, "masked": false, "environment_scope": "*",
         });
-        let call = Call::new(Method::POST, self.variables.clone()).json(&body);
+        let call = Call::new(Method::POST, self.variables()).json(&body);
         let sent = self.send(call).await;
         sent.map(drop).map_err(|failure| self.explain(failure, "create", name))
     }
@@ -200,28 +222,28 @@ impl<'a> Project<'a> {
         Ok(self.http.send(&call).await?.json()?)
     }
 
-    /// Says whether the project itself is not there, rather than one of its variables.
+    /// Says whether there is neither project nor group, rather than no such variable.
     fn is_missing(&self, error: &KeyError) -> bool {
-        error.source.as_ref().is_some_and(|it| it.to_string().contains("Project Not Found"))
+        error.source.as_ref().is_some_and(|it| it.to_string().contains(NEITHER))
     }
 
     fn explain(&self, failure: Failure, operation: &'static str, name: &str) -> KeyError {
-        let is_project = failure.said.contains("Project Not Found");
+        let is_project = failure.said.contains(NEITHER);
         let kind = failure.kind;
         let error = failure.at(operation, self.reference);
         match kind {
             KeyErrorKind::NotFound if is_project => error.advise(
-                "check the project's path or id, and that the token may see it: GitLab says `not found` for what it hides",
+                "check the path or id of the project or group, and that the token may see it: GitLab says `not found` for what it hides",
             ),
             KeyErrorKind::NotFound => error.advise(format!(
-                "the project has no CI/CD variable {name}: make a key with `countersign generate-key-pair {}`",
+                "there is no CI/CD variable {name}: make a key with `countersign generate-key-pair {}`",
                 self.reference
             )),
             KeyErrorKind::Permission => error.advise(
-                "GITLAB_TOKEN needs the scope `read_api` (`api` to create) and the role Maintainer in the project",
+                "GITLAB_TOKEN needs the scope `read_api` (`api` to create) and the role Maintainer in the project, or Owner of the group",
             ),
             KeyErrorKind::Exists => KeyError { kind: KeyErrorKind::Unsupported, ..error }.advise(format!(
-                "the project has several variables {name} for different environments: keep one"
+                "there are several variables {name} for different environments: keep one"
             )),
             _ => error,
         }

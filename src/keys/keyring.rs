@@ -310,6 +310,10 @@ impl Environment for OneQuestionAtATime {
         self.inner.home_folder()
     }
 
+    fn service_account_folder(&self) -> PathBuf {
+        self.inner.service_account_folder()
+    }
+
     fn child_variables(&self) -> Option<Vec<(OsString, OsString)>> {
         self.inner.child_variables()
     }

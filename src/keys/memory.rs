@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -82,6 +83,7 @@ pub struct MemoryEnvironment {
     variables: BTreeMap<String, Secret<String>>,
     answer: Option<Secret<String>>,
     prompts: Mutex<Vec<String>>,
+    service_account: Option<PathBuf>,
 }
 
 impl MemoryEnvironment {
@@ -95,6 +97,11 @@ impl MemoryEnvironment {
     pub fn with_answer(mut self, password: &str) -> Self {
         self.answer = Some(Secret::new(password.to_owned()));
         self
+    }
+
+    /// The same in a pod whose account is in this folder.
+    pub fn with_service_account(self, folder: impl Into<PathBuf>) -> Self {
+        Self { service_account: Some(folder.into()), ..self }
     }
 
     /// What was asked at the terminal, in order.
@@ -111,6 +118,11 @@ impl Environment for MemoryEnvironment {
     fn prompt_password(&self, prompt: &str) -> Option<Secret<String>> {
         self.prompts.lock().unwrap_or_else(PoisonError::into_inner).push(prompt.to_owned());
         self.answer.clone()
+    }
+
+    fn service_account_folder(&self) -> PathBuf {
+        // Not that of the machine: nothing here comes from elsewhere.
+        self.service_account.clone().unwrap_or_else(|| PathBuf::from("/nonexistent"))
     }
 
     fn child_variables(&self) -> Option<Vec<(OsString, OsString)>> {

@@ -67,8 +67,8 @@ impl Provider for Pkcs11 {
         let environment = Arc::clone(&options.environment);
         let request = Request { key: Arc::clone(&key), reference, module, pin, environment };
         let (public_key, jobs) = token::start(request).await?;
-        let is_rsa = matches!(public_key.algorithm(), KeyAlgorithm::Rsa(_));
-        let token_key = TokenKey { key: Arc::clone(&key), jobs, is_rsa };
+        let algorithm = public_key.algorithm();
+        let token_key = TokenKey { key: Arc::clone(&key), jobs, algorithm };
         Ok(Arc::new(RemoteSigner::new(key, public_key, Hash::ALL, token_key)))
     }
 }
@@ -98,14 +98,17 @@ async fn pin(
 struct TokenKey {
     key: Arc<str>,
     jobs: mpsc::Sender<Job>,
-    is_rsa: bool,
+    algorithm: KeyAlgorithm,
 }
 
 #[async_trait]
 impl RemoteKey for TokenKey {
     async fn sign(&self, message: &[u8], hash: Hash) -> Result<SignatureBytes, KeyError> {
-        let digest = hash.digest(message);
-        let input = if self.is_rsa { [digest_info(hash), &digest].concat() } else { digest };
+        let input = match self.algorithm {
+            KeyAlgorithm::Rsa(_) => [digest_info(hash), &hash.digest(message)].concat(),
+            KeyAlgorithm::Ed25519 => message.to_vec(),
+            _ => hash.digest(message),
+        };
         let (answer, answered) = oneshot::channel();
         let gone = || {
             KeyError::new("sign with", &self.key, KeyErrorKind::Unavailable)
@@ -113,12 +116,12 @@ impl RemoteKey for TokenKey {
         };
         self.jobs.send(Job { input, answer }).map_err(|_| gone())?;
         let bytes = answered.await.map_err(|_| gone())??;
-        if self.is_rsa {
-            return Ok(SignatureBytes::new(bytes));
+        match self.algorithm {
+            KeyAlgorithm::Rsa(_) | KeyAlgorithm::Ed25519 => Ok(SignatureBytes::new(bytes)),
+            _ => SignatureBytes::from_fixed_width(&bytes).map_err(|error| {
+                KeyError::new("sign with", &self.key, KeyErrorKind::Malformed).because(error)
+            }),
         }
-        SignatureBytes::from_fixed_width(&bytes).map_err(|error| {
-            KeyError::new("sign with", &self.key, KeyErrorKind::Malformed).because(error)
-        })
     }
 }
 

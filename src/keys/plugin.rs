@@ -119,6 +119,11 @@ impl Plugin {
         Ok(Self { program, reference: reference.clone(), patience: options.patience })
     }
 
+    /// What the plugin is told of the reference: what stands behind the scheme, which is the plugin's own name.
+    fn resource(&self) -> &str {
+        self.reference.text().split_once("://").map_or("", |(_, resource)| resource)
+    }
+
     fn deadline(&self) -> String {
         SystemClock.now().after(self.program.time).to_string()
     }
@@ -157,7 +162,7 @@ impl Plugin {
         let mut arguments = json!({ "initOptions": {
             "ctxDeadline": self.deadline(),
             "protocolVersion": PROTOCOL,
-            "keyResourceID": self.reference.text(),
+            "keyResourceID": self.resource(),
             "hashFunc": number(hash),
             "rpcOptions": {},
         } });

@@ -22,6 +22,11 @@ pub trait Environment: fmt::Debug + Send + Sync {
         set("HOME").or_else(|| set("USERPROFILE")).map(|value| PathBuf::from(value.expose()))
     }
 
+    /// Where a pod finds the account that it runs as.
+    fn service_account_folder(&self) -> PathBuf {
+        PathBuf::from("/var/run/secrets/kubernetes.io/serviceaccount")
+    }
+
     /// All variables, for the programs that a provider starts; `None`: those of this process.
     fn child_variables(&self) -> Option<Vec<(OsString, OsString)>> {
         None

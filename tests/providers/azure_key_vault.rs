@@ -1,6 +1,7 @@
-//! `azurekms://`, on a fake of Key Vault.
+//! `azurekms://`, on a fake of Key Vault that Azure's own client checks.
 
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 use countersign::crypto::{Hash, KeyAlgorithm, PublicKey};
 use countersign::keys::memory::MemoryEnvironment;
@@ -13,7 +14,7 @@ use super::support::certificates::{Authority, Purpose, Validity};
 use super::support::fakes::azure::Azure;
 use super::support::fakes::service::Service;
 use super::support::judge::{JUDGES, Judge};
-use super::support::tools;
+use super::support::tools::{self, Tool};
 use super::{opened, told};
 
 /// Credentials from the machine.
@@ -258,4 +259,73 @@ async fn what_fails_says_why() {
     // Nobody is there.
     let error = opened("azurekms://127.0.0.1:9/k", environment(&azure)).await.unwrap_err();
     told(&error, "key::unavailable", &["127.0.0.1:9"], &[&token]);
+}
+
+/// Azure's own client finds the fake to be a Key Vault, so that what the other tests say counts.
+#[test]
+fn azures_client_takes_the_fake_for_a_key_vault() {
+    const SCRIPT: &str = r#"
+import hashlib, sys, time
+from azure.core.credentials import AccessToken
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from azure.keyvault.keys import KeyClient
+from azure.keyvault.keys.crypto import CryptographyClient, SignatureAlgorithm
+url, token, authority = sys.argv[1:]
+class Credential:
+    def get_token(self, *scopes, **_):
+        assert scopes == ("https://vault.azure.net/.default",), scopes
+        return AccessToken(token, int(time.time()) + 3600)
+options = {"verify_challenge_resource": False, "connection_verify": authority}
+client = KeyClient(url, Credential(), **options)
+made = [client.create_ec_key("new-ec", curve="P-256"), client.create_rsa_key("new-rsa", size=2048)]
+known = [client.get_key(name) for name in ["p256", "p384", "p521", "rsa-3072"]]
+algorithms = {"P-256": SignatureAlgorithm.es256, "P-384": SignatureAlgorithm.es384, "P-521": SignatureAlgorithm.es512}
+digests = {"P-256": hashlib.sha256, "P-384": hashlib.sha384, "P-521": hashlib.sha512}
+for key in made + known:
+    assert key.properties.version and key.properties.enabled and "sign" in key.key_operations, key
+    curve = key.key.crv
+    algorithm, digest = algorithms.get(curve, SignatureAlgorithm.rs256), digests.get(curve, hashlib.sha256)
+    cryptography = CryptographyClient(key, Credential(), **options)
+    signature = cryptography.sign(algorithm, digest(b"message").digest()).signature
+    # It verifies here, with the key that it was given.
+    assert cryptography.verify(algorithm, digest(b"message").digest(), signature).is_valid, key.name
+    assert not cryptography.verify(algorithm, digest(b"other").digest(), signature).is_valid, key.name
+try:
+    client.get_key("absent")
+    sys.exit("an absent key was read")
+except ResourceNotFoundError:
+    pass
+off = client.get_key("off")
+assert off.properties.enabled is False
+try:
+    CryptographyClient(off.id, Credential(), **options).sign(SignatureAlgorithm.es256, bytes(32))
+    sys.exit("a disabled key signed")
+except HttpResponseError as error:
+    assert error.status_code == 403, error
+"#;
+    if !tools::have(&[Tool::Python]) {
+        return;
+    }
+    let azure = Azure::start_tls();
+    let folder = tempfile::tempdir().unwrap();
+    let authority = folder.path().join("ca.pem");
+    std::fs::write(&authority, &azure.authority).unwrap();
+    for (name, kind, type_) in [
+        ("p256", "ecdsa-p256", "EC"),
+        ("p384", "ecdsa-p384", "EC-HSM"),
+        ("p521", "ecdsa-p521", "EC"),
+        ("rsa-3072", "rsa-3072", "RSA"),
+        ("off", "ecdsa-p256", "EC"),
+    ] {
+        azure.state.create(name, kind, type_);
+    }
+    azure.state.disable("off");
+    let output = Command::new(Tool::Python.path())
+        .args(["-c", SCRIPT, &azure.url(), &azure.state.token])
+        .arg(authority)
+        .env_clear()
+        .env("NO_PROXY", "127.0.0.1")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -191,7 +191,7 @@ fn plugin(world: &World) -> Vec<Case<'_>> {
     script(
         world.path(),
         "says",
-        "#!/bin/sh\nprintf '%s' \"$2\" | sed 's/.*says:\\/\\/\\([^\"]*\\)\".*/{\"errorMessage\":\"\\1\"}/'\n",
+        "#!/bin/sh\nprintf '%s' \"$2\" | sed 's/.*keyResourceID\":\"\\([^\"]*\\)\".*/{\"errorMessage\":\"\\1\"}/'\n",
     );
     vec![
         Case::new("no such program", "none://key", NOT_FOUND, "install the plugin"),

@@ -40,6 +40,7 @@ async fn every_algorithm_conforms_and_cosign_verifies_it() {
         ("rsa-2048", "RSA_SIGN_PKCS1_2048_SHA256", KeyAlgorithm::Rsa(2048), Hash::Sha256),
         ("rsa-3072", "RSA_SIGN_PKCS1_3072_SHA256", KeyAlgorithm::Rsa(3072), Hash::Sha256),
         ("rsa-4096", "RSA_SIGN_PKCS1_4096_SHA512", KeyAlgorithm::Rsa(4096), Hash::Sha512),
+        ("ed25519", "EC_SIGN_ED25519", KeyAlgorithm::Ed25519, Hash::Sha256),
     ] {
         gcp.state.create(kind, kind, name);
         let expected = expected(&gcp, kind, 1);
@@ -284,6 +285,9 @@ for key in ["ecdsa-p256", "rsa-2048"]:
         loaded.verify(made.signature, b"message", padding.PKCS1v15(), hashes.SHA256())
     else:
         loaded.verify(made.signature, b"message", ec.ECDSA(hashes.SHA256()))
+name = f"{ring}/ed25519/cryptoKeyVersions/1"
+public = load_pem_public_key(client.get_public_key(name=name).pem.encode())
+public.verify(client.asymmetric_sign(request={"name": name, "data": b"message"}).signature, b"message")
 made = client.create_crypto_key(parent=ring.removesuffix("/cryptoKeys"), crypto_key_id="made", crypto_key={
     "purpose": kms_v1.CryptoKey.CryptoKeyPurpose.ASYMMETRIC_SIGN,
     "version_template": {"algorithm": kms_v1.CryptoKeyVersion.CryptoKeyVersionAlgorithm.EC_SIGN_P256_SHA256},
@@ -307,6 +311,7 @@ for name, error in [(f"{ring}/absent/cryptoKeyVersions/1", NotFound), (f"{ring}/
     let gcp = Gcp::start();
     gcp.state.create("ecdsa-p256", "ecdsa-p256", "EC_SIGN_P256_SHA256");
     gcp.state.create("rsa-2048", "rsa-2048", "RSA_SIGN_PKCS1_2048_SHA256");
+    gcp.state.create("ed25519", "ed25519", "EC_SIGN_ED25519");
     gcp.state.create("off", "ecdsa-p256", "EC_SIGN_P256_SHA256");
     gcp.state.disable("off", 1);
     let python: &Path = &Tool::Python.path();

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::support::fakes::gitlab::Gitlab;
 use super::support::fakes::service::Service;
+use super::support::tools::{self, Finished, Home, Tool};
 use super::{ALGORITHMS, fixture, opened, options, reference, told};
 
 fn environment(gitlab: &Service<Gitlab>) -> MemoryEnvironment {
@@ -67,7 +68,7 @@ async fn each_failure_has_its_kind_and_says_what_to_do() {
     put(&gitlab, "p256");
     let with = |name: &str, value: &str| environment(&gitlab).with_variable(name, value);
     let cases: [(&str, MemoryEnvironment, &str, &[&str]); 7] = [
-        ("gitlab://acme/other", environment(&gitlab), "key::not_found", &["path or id"]),
+        ("gitlab://acme/other", environment(&gitlab), "key::not_found", &["the path or id"]),
         (key, with("GITLAB_TOKEN", "wrong-token"), "key::permission", &["401", "Maintainer"]),
         (key, with("GITLAB_TOKEN", &gitlab.state.developer), "key::permission", &["403"]),
         (key, with("GITLAB_TOKEN", ""), "key::permission", &["GITLAB_TOKEN is not set"]),
@@ -105,5 +106,43 @@ async fn a_new_key_is_kept_in_three_variables_and_none_is_overwritten() {
     told(&create(&key, &options).await.unwrap_err(), "key::exists", &["delete"], &["pa$word"]);
     assert_eq!(gitlab.state.variable("COSIGN_PRIVATE_KEY"), before);
     let absent = create(&reference("gitlab://acme/other"), &options).await.unwrap_err();
-    told(&absent, "key::not_found", &["path or id"], &[]);
+    told(&absent, "key::not_found", &["the path or id"], &[]);
+}
+
+#[tokio::test]
+async fn what_is_no_project_is_a_group() {
+    let gitlab = Gitlab::start();
+    for group in ["gitlab://acme", "gitlab://7"] {
+        for name in ["COSIGN_PRIVATE_KEY", "COSIGN_PASSWORD", "COSIGN_PUBLIC_KEY"] {
+            gitlab.state.remove(name);
+        }
+        let (key, options) = (reference(group), options(environment(&gitlab)));
+        let error = open(&key, &options).await.unwrap_err();
+        told(&error, "key::not_found", &["GroupVariable", "generate-key-pair"], &[]);
+        let with_password = environment(&gitlab).with_variable("COSIGN_PASSWORD", "test");
+        let made = create(&key, &super::options(with_password)).await.unwrap();
+        assert_eq!(public_key(&key, &options).await.unwrap(), made);
+        let signer = open(&key, &options).await.unwrap();
+        assert_eq!(signer.sign(b"a", Hash::Sha256).await.unwrap().public_key, made);
+        let asked = gitlab.asked();
+        let stored: Vec<_> = asked.iter().filter(|it| it.method == "POST").collect();
+        assert!(stored.len() == 3 && stored.iter().all(|it| it.path().contains("/groups/")));
+    }
+}
+
+/// The same reference in cosign: it names the same public key.
+#[test]
+fn cosign_takes_the_same_reference() {
+    if !tools::have(&[Tool::Cosign3]) {
+        return;
+    }
+    let (gitlab, home) = (Gitlab::start(), Home::new());
+    put(&gitlab, "p256");
+    for key in ["gitlab://acme/signing", "gitlab://acme"] {
+        let mut command = home.command(Tool::Cosign3);
+        command.args(["public-key", "--key", key]);
+        command.env("GITLAB_HOST", gitlab.url()).env("GITLAB_TOKEN", &gitlab.state.token);
+        let shown = Finished::of(&mut command).success().stdout;
+        assert_eq!(shown.trim(), fixture("p256.pub").trim(), "{key}");
+    }
 }

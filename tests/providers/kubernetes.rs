@@ -112,6 +112,36 @@ async fn every_kind_of_credentials_is_taken() {
 }
 
 #[tokio::test]
+async fn a_pod_asks_its_own_cluster() {
+    let cluster = Kubernetes::start();
+    put(&cluster, "p256");
+    let account = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(account.path().join(name), text).unwrap();
+    write("ca.crt", &cluster.authority);
+    let pod = || {
+        MemoryEnvironment::default()
+            .with_variable("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+            .with_variable("KUBERNETES_SERVICE_PORT", &cluster.address().port().to_string())
+            .with_service_account(account.path())
+    };
+    told(&opened(KEY, pod()).await.unwrap_err(), "key::not_found", &["this is no pod"], &[]);
+    write("token", &format!("{}\n", cluster.state.token));
+    let expected = PublicKey::from_pem(&fixture("p256.pub")).unwrap();
+    let signer = opened(KEY, pod()).await.unwrap();
+    conformance::signer(&*signer, &expected).await.unwrap();
+    // Kubernetes renews the token in the file; an old one is refused.
+    write("token", "an-old-token");
+    let error = opened(KEY, pod()).await.unwrap_err();
+    told(&error, "key::permission", &["401"], &["an-old-token"]);
+    // A kubeconfig with a context comes first.
+    let user = format!("{{token: '{}'}}", cluster.state.token);
+    let (folder, _) = kubeconfig(&cluster, &user);
+    let config = folder.path().join("config");
+    let both = pod().with_variable("KUBECONFIG", config.to_str().unwrap());
+    assert!(opened(KEY, both).await.is_ok());
+}
+
+#[tokio::test]
 async fn a_client_certificate_and_the_other_settings_of_tls_are_taken() {
     let clients = Authority::root("clients");
     let leaf = clients.leaf(Purpose::Client, Validity::LONG);
@@ -239,16 +269,13 @@ async fn a_new_key_is_an_immutable_secret_and_none_is_overwritten() {
 /// kubectl takes the fake for an API server.
 #[test]
 fn kubectl_takes_the_fake_for_a_cluster() {
-    let found = Command::new("kubectl").args(["version", "--client"]).output();
-    if !found.is_ok_and(|it| it.status.success()) {
-        // It is in no registry that the tests may use, so its absence is no failure, even on CI.
-        eprintln!("left out, because kubectl is not here");
+    if !tools::have(&[Tool::Kubectl]) {
         return;
     }
     let cluster = Kubernetes::start();
     let (folder, _) = kubeconfig(&cluster, &token(&cluster));
     let kubectl = |arguments: &[&str]| {
-        let output = Command::new("kubectl")
+        let output = Command::new(Tool::Kubectl.path())
             .args(arguments)
             .env("KUBECONFIG", folder.path().join("config"))
             .env("HOME", folder.path())

@@ -11,6 +11,7 @@ use countersign::keys::memory::MemoryEnvironment;
 use countersign::keys::{Signer, conformance, create};
 use tempfile::TempDir;
 
+use super::support::tools::{self, Tool};
 use super::{opened, options, reference, told};
 
 /// A key in a PEM file, signed with by openssl. It keeps count of its runs.
@@ -20,7 +21,7 @@ set -e
 value() { printf '%s' "$2" | sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p"; }
 number() { printf '%s' "$2" | sed -n "s/.*\"initOptions\":{[^{]*\"$1\":\([0-9]*\).*/\1/p"; }
 value methodName "$2" >> "$RUNS"; echo >> "$RUNS"
-key=$(value keyResourceID "$2"); key=${key#local://}
+key=$(value keyResourceID "$2")
 case $(number hashFunc "$2") in 5) hash=sha256 ;; 6) hash=sha384 ;; 7) hash=sha512 ;; esac
 public() { printf '{"%s":{"publicKeyPEM":"%s"}}\n' "$1" "$(openssl pkey -in "$key" -pubout | base64 | tr -d '\n')"; }
 case $(value methodName "$2") in
@@ -34,13 +35,16 @@ publicKey)
   public publicKey ;;
 signMessage)
   cat > "$RUNS.$$"
-  if openssl pkey -in "$key" -noout -text | grep -q ED25519; then
-    made=$(openssl pkeyutl -sign -inkey "$key" -rawin -in "$RUNS.$$" | base64 | tr -d '\n')
-  else
-    made=$(openssl dgst "-$hash" -sign "$key" "$RUNS.$$" | base64 | tr -d '\n')
-  fi
+  made=$(openssl dgst "-$hash" -sign "$key" "$RUNS.$$" | base64 | tr -d '\n')
   rm "$RUNS.$$"
   printf '{"signMessage":{"signature":"%s"}}\n' "$made" ;;
+verifySignature)
+  cat > "$RUNS.$$"
+  value signature "$2" | base64 -d > "$RUNS.$$.signature"
+  openssl pkey -in "$key" -pubout > "$RUNS.$$.key"
+  openssl dgst "-$hash" -verify "$RUNS.$$.key" -signature "$RUNS.$$.signature" "$RUNS.$$" > /dev/null ||
+    { echo '{"errorMessage":"the signature is not good"}'; exit 0; }
+  echo '{"verifySignature":{}}' ;;
 *) echo '{"errorMessage":"unknown method"}' ;;
 esac
 "#;
@@ -75,9 +79,9 @@ async fn every_algorithm_conforms() {
         ("ecparam -name prime256v1 -genkey -noout -out key.pem", KeyAlgorithm::EcdsaP256),
         ("ecparam -name secp384r1 -genkey -noout -out key.pem", KeyAlgorithm::EcdsaP384),
         ("ecparam -name secp521r1 -genkey -noout -out key.pem", KeyAlgorithm::EcdsaP521),
-        ("genpkey -algorithm ed25519 -out key.pem", KeyAlgorithm::Ed25519),
         ("genrsa -out key.pem 2048", KeyAlgorithm::Rsa(2048)),
         ("genrsa -out key.pem 3072", KeyAlgorithm::Rsa(3072)),
+        ("genrsa -out key.pem 4096", KeyAlgorithm::Rsa(4096)),
     ] {
         let (folder, environment) = plugin("local", LOCAL);
         openssl(folder.path(), arguments);
@@ -87,16 +91,44 @@ async fn every_algorithm_conforms() {
         assert_eq!(expected.algorithm(), algorithm);
         let key = format!("local://{}", folder.path().join("key.pem").display());
         let signer = opened(&key, environment).await.unwrap();
-        if algorithm == KeyAlgorithm::Ed25519 {
-            // openssl signs no empty file with it, which the suite asks for.
-            let signed = signer.sign(b"message", Hash::Sha256).await.unwrap();
-            assert!(expected.verifies(b"message", &signed.signature, Hash::Sha256));
-            continue;
-        }
         conformance::signer(&*signer, &expected).await.unwrap();
         let runs = std::fs::read_to_string(folder.path().join("runs")).unwrap().lines().count();
         assert_eq!(runs, 1 + 3 * 3, "one for the key, one for each signature");
     }
+}
+
+/// With Python: openssl signs no empty file with Ed25519, which the suite asks for.
+#[tokio::test]
+async fn ed25519_conforms() {
+    const SCRIPT: &str = r#"import base64, json, sys
+from cryptography.hazmat.primitives import serialization
+arguments = json.loads(sys.argv[2])
+key = serialization.load_pem_private_key(open(arguments["initOptions"]["keyResourceID"], "rb").read(), None)
+text = lambda content: base64.b64encode(content).decode()
+if arguments["methodName"] == "publicKey":
+    pem = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    print(json.dumps({"publicKey": {"publicKeyPEM": text(pem)}}))
+else:
+    print(json.dumps({"signMessage": {"signature": text(key.sign(sys.stdin.buffer.read()))}}))
+"#;
+    if !tools::have(&[Tool::Python]) {
+        return;
+    }
+    let run = "#!/bin/sh\nexec \"$PYTHON\" \"$SCRIPT\" \"$@\"\n";
+    let (folder, environment) = plugin("python", run);
+    openssl(folder.path(), "genpkey -algorithm ed25519 -out key.pem");
+    openssl(folder.path(), "pkey -in key.pem -pubout -out key.pub");
+    let script = folder.path().join("plugin.py");
+    std::fs::write(&script, SCRIPT).unwrap();
+    let environment = environment
+        .with_variable("PYTHON", Tool::Python.path().to_str().unwrap())
+        .with_variable("SCRIPT", script.to_str().unwrap());
+    let public = std::fs::read_to_string(folder.path().join("key.pub")).unwrap();
+    let expected = PublicKey::from_pem(&public).unwrap();
+    assert_eq!(expected.algorithm(), KeyAlgorithm::Ed25519);
+    let key = format!("python://{}", folder.path().join("key.pem").display());
+    let signer = opened(&key, environment).await.unwrap();
+    conformance::signer(&*signer, &expected).await.unwrap();
 }
 
 #[tokio::test]

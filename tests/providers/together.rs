@@ -87,12 +87,12 @@ async fn eight_signers_of_eight_providers_sign_one_image_in_one_apply() {
     for (name, key) in world.keys() {
         let verify = ["verify", "--key", &key, "--insecure-ignore-tlog", &reference];
         world.run(&mut world.ours(&verify)).success();
-        let exported = format!("{name}.pem");
+        let exported = format!("exported-{name}.pem");
         let export = ["public-key", "--key", &key, "--outfile", &exported];
         world.run(&mut world.ours(&export)).success();
-        // Nothing but the exported key; and the same reference, where these cosigns have its provider.
+        // Nothing but the exported key; and the same reference, where this cosign has its provider.
         let mut trusted = vec![(Tool::Cosign2, exported.as_str()), (Tool::Cosign3, &exported)];
-        if ["aws", "cluster"].contains(&name) {
+        if ["aws", "cluster", "plugin", "project"].contains(&name) {
             trusted.push((Tool::Cosign3, &key));
         }
         for (cosign, key) in trusted {

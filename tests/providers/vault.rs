@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
+use std::time::Duration;
 
 use countersign::crypto::{Hash, KeyAlgorithm, PublicKey};
 use countersign::keys::memory::MemoryEnvironment;
@@ -10,6 +11,7 @@ use serde_json::json;
 
 use super::support::fakes::service::Service;
 use super::support::fakes::vault::Vault;
+use super::support::tools::{self, Tool};
 use super::{opened, options, reference, told};
 
 fn environment(vault: &Service<Vault>) -> MemoryEnvironment {
@@ -182,6 +184,58 @@ async fn a_limit_and_a_sealed_vault_are_waited_for() {
     assert_eq!(vault.asked().len(), 2 + 4);
 }
 
+/// Lets time pass, without waiting for it.
+async fn pass(seconds: u64) {
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(seconds)).await;
+    tokio::time::resume();
+}
+
+#[tokio::test]
+async fn a_token_is_renewed_in_a_long_run_and_never_in_a_short_one() {
+    let vault = Vault::start("transit");
+    vault.state.create("k", "ecdsa-p256");
+    let (sign, renew) = ("/v1/transit/sign/k/sha2-256", "/v1/auth/token/renew-self");
+    let open = || async { opened("hashivault://k", environment(&vault)).await.unwrap() };
+    let signer = open().await;
+    let asked = |seconds: u64| {
+        let signer = &signer;
+        let vault = &vault;
+        async move {
+            vault.asked();
+            pass(seconds).await;
+            let two = futures::future::join(
+                signer.sign(b"a", Hash::Sha256),
+                signer.sign(b"b", Hash::Sha256),
+            );
+            let (one, other) = two.await;
+            assert!(one.is_ok() && other.is_ok());
+            let mut targets: Vec<_> = vault.asked().into_iter().map(|it| it.target).collect();
+            targets.sort();
+            targets
+        }
+    };
+    assert_eq!(asked(30).await, [sign, sign]);
+    // Only one of those who sign renews it, for ten minutes.
+    assert_eq!(asked(31).await, [renew, sign, sign]);
+    assert_eq!(asked(290).await, [sign, sign]);
+    // A Vault that fails then is asked again later.
+    vault.fail_next_on("renew-self", 501, json!({ "errors": ["not now"] }));
+    assert_eq!(asked(20).await, [renew, sign, sign]);
+    assert_eq!(asked(20).await, [sign, sign]);
+    assert_eq!(asked(20).await, [renew, sign, sign]);
+    // What cannot be renewed may last to the end of the run, or not: it is never asked for again.
+    let signer = open().await;
+    let last = json!({ "errors": ["lease is not renewable"] });
+    vault.fail_next_on("renew-self", 400, last);
+    for seconds in [61, 1000] {
+        pass(seconds).await;
+        signer.sign(b"a", Hash::Sha256).await.unwrap();
+    }
+    let renewals = vault.asked().into_iter().filter(|it| it.target == renew).count();
+    assert_eq!(renewals, 1);
+}
+
 #[tokio::test]
 async fn an_answer_that_is_not_right_is_no_signature() {
     let vault = Vault::start("transit");
@@ -218,20 +272,23 @@ import base64, hvac, sys
 client = hvac.Client(url=sys.argv[1], token=sys.argv[2])
 transit = client.secrets.transit
 text = base64.b64encode(b"message").decode()
-for kind in ["ecdsa-p256", "ed25519", "rsa-2048"]:
+hashes = {"ecdsa-p384": "sha2-384", "ecdsa-p521": "sha2-512"}
+for kind in ["ecdsa-p256", "ecdsa-p384", "ecdsa-p521", "ed25519", "rsa-2048", "rsa-3072", "rsa-4096"]:
+    hash = hashes.get(kind, "sha2-256")
     transit.create_key(kind, key_type=kind)
     transit.rotate_key(kind)
     data = transit.read_key(kind)["data"]
     assert data["latest_version"] == 2 and data["type"] == kind, data
     assert set(data["keys"]) == {"1", "2"}, data
     assert data["keys"]["2"]["public_key"], data
-    made = transit.sign_data(kind, hash_input=text, hash_algorithm="sha2-256", signature_algorithm="pkcs1v15")["data"]["signature"]
+    made = transit.sign_data(kind, hash_input=text, hash_algorithm=hash, signature_algorithm="pkcs1v15")["data"]["signature"]
     assert made.startswith("vault:v2:"), made
-    checked = transit.verify_signed_data(kind, hash_input=text, signature=made, hash_algorithm="sha2-256", signature_algorithm="pkcs1v15")
+    checked = transit.verify_signed_data(kind, hash_input=text, signature=made, hash_algorithm=hash, signature_algorithm="pkcs1v15")
     assert checked["data"]["valid"] is True, checked
     other = base64.b64encode(b"other").decode()
-    checked = transit.verify_signed_data(kind, hash_input=other, signature=made, hash_algorithm="sha2-256", signature_algorithm="pkcs1v15")
+    checked = transit.verify_signed_data(kind, hash_input=other, signature=made, hash_algorithm=hash, signature_algorithm="pkcs1v15")
     assert checked["data"]["valid"] is False, checked
+assert client.auth.token.renew_self()["auth"]["renewable"] is True
 try:
     transit.read_key("absent")
     sys.exit("an absent key was read")
@@ -243,9 +300,11 @@ try:
 except hvac.exceptions.Forbidden:
     pass
 "#;
-    let Some(python) = super::support::python::with("hvac") else { return };
+    if !tools::have(&[Tool::Python]) {
+        return;
+    }
     let vault = Vault::start("transit");
-    let output = Command::new(python)
+    let output = Command::new(Tool::Python.path())
         .args(["-c", SCRIPT, &vault.url(), &vault.state.token])
         .env("NO_PROXY", "127.0.0.1")
         .output()

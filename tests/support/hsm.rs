@@ -20,6 +20,7 @@ pub const PIN: &str = "98761234";
 pub const P256: &[u8] = b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
 pub const P384: &[u8] = b"\x06\x05\x2b\x81\x04\x00\x22";
 pub const P521: &[u8] = b"\x06\x05\x2b\x81\x04\x00\x23";
+const EDWARDS: &[u8] = b"\x13\x0cedwards25519";
 pub const SECP256K1: &[u8] = b"\x06\x05\x2b\x81\x04\x00\x0a";
 
 /// A module whose tokens lie in a folder of this test, in a process of its own.
@@ -66,6 +67,9 @@ impl Hsm {
             Err(error) => panic!("{error}"),
         }
         let (mechanism, mut public) = match kind {
+            Kind::Edwards => {
+                (Mechanism::EccEdwardsKeyPairGen, vec![Attribute::EcParams(EDWARDS.to_vec())])
+            }
             Kind::Curve(oid) => (Mechanism::EccKeyPairGen, vec![Attribute::EcParams(oid.to_vec())]),
             Kind::Rsa(bits) => (
                 Mechanism::RsaPkcsKeyPairGen,
@@ -85,5 +89,7 @@ impl Hsm {
 #[derive(Clone, Copy)]
 pub enum Kind {
     Curve(&'static [u8]),
+    /// Ed25519.
+    Edwards,
     Rsa(u64),
 }

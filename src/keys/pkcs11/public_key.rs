@@ -11,6 +11,7 @@ use crate::crypto::{Certificate, PublicKey};
 use crate::keys::pkcs11::reference::Reference;
 
 const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 
 /// The public key of `private`: what stands in it, in the public key beside it, or in the certificate beside it.
@@ -99,17 +100,27 @@ fn from_attributes(attributes: &[Attribute]) -> Option<Result<PublicKey, String>
 /// `CKA_EC_POINT` is an `OCTET STRING` around the point; some tokens give the point alone.
 fn elliptic(curve: &[u8], point: &[u8]) -> der::Result<Vec<u8>> {
     let point = OctetStringRef::from_der(point).map_or(point, |it| it.as_bytes());
-    info(EC, Any::from(AnyRef::from_der(curve)?), point)
+    if ED25519_NAMES.contains(&curve) {
+        return info(ED25519, None, point);
+    }
+    info(EC, Some(Any::from(AnyRef::from_der(curve)?)), point)
 }
+
+/// The curve as PKCS#11 3.0 has it, as RFC 8410 has it, and as drafts had it.
+const ED25519_NAMES: [&[u8]; 3] = [
+    b"\x13\x0cedwards25519",
+    b"\x06\x03\x2b\x65\x70",
+    b"\x06\x09\x2b\x06\x01\x04\x01\xda\x47\x0f\x01",
+];
 
 fn rsa(modulus: &[u8], exponent: &[u8]) -> der::Result<Vec<u8>> {
     let key = [UintRef::new(modulus)?, UintRef::new(exponent)?].to_der()?;
-    info(RSA, Any::null(), &key)
+    info(RSA, Some(Any::null()), &key)
 }
 
-fn info(oid: ObjectIdentifier, parameters: Any, key: &[u8]) -> der::Result<Vec<u8>> {
+fn info(oid: ObjectIdentifier, parameters: Option<Any>, key: &[u8]) -> der::Result<Vec<u8>> {
     SubjectPublicKeyInfoOwned {
-        algorithm: AlgorithmIdentifierOwned { oid, parameters: Some(parameters) },
+        algorithm: AlgorithmIdentifierOwned { oid, parameters },
         subject_public_key: BitString::from_bytes(key)?,
     }
     .to_der()

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::Mechanism;
+use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::{Session, UserType};
 use cryptoki::slot::Slot;
@@ -89,7 +90,7 @@ fn work(
     }
 }
 
-const TAKEN: &str = "use a key of an elliptic curve P-256, P-384 or P-521, or of RSA 2048 to 4096, with its public half or its certificate beside it";
+const TAKEN: &str = "use a key of an elliptic curve P-256, P-384 or P-521, Ed25519, or of RSA 2048 to 4096, with its public half or its certificate beside it";
 
 /// A session that is logged in, and the key in it.
 struct Open {
@@ -125,6 +126,9 @@ impl Open {
             })?;
         let mechanism = match public_key.algorithm() {
             KeyAlgorithm::Rsa(_) => Mechanism::RsaPkcs,
+            KeyAlgorithm::Ed25519 => {
+                Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Ed25519))
+            }
             _ => Mechanism::Ecdsa,
         };
         Ok((Self { session, handle, mechanism }, public_key))
@@ -203,7 +207,8 @@ fn private_key(session: &Session, request: &Request) -> Result<ObjectHandle, Key
             let wanted = [AttributeType::KeyType, AttributeType::Sign];
             for attribute in session.get_attributes(*handle, &wanted).map_err(failed)? {
                 match attribute {
-                    Attribute::KeyType(KeyType::EC | KeyType::RSA) | Attribute::Sign(true) => {}
+                    Attribute::KeyType(KeyType::EC | KeyType::EC_EDWARDS | KeyType::RSA)
+                    | Attribute::Sign(true) => {}
                     Attribute::Sign(_) => {
                         return Err(KeyError::new("open", key, KeyErrorKind::Permission)
                             .because("the token does not let this key sign (CKA_SIGN is false)")
@@ -293,7 +298,7 @@ fn failure(operation: &'static str, key: impl Display, error: Error) -> KeyError
             | RvError::CurveNotSupported
             | RvError::FunctionNotSupported => (
                 KeyErrorKind::Unsupported,
-                Some("the token must have CKM_ECDSA or CKM_RSA_PKCS for this key"),
+                Some("the token must have CKM_ECDSA, CKM_EDDSA or CKM_RSA_PKCS for this key"),
             ),
             _ => (KeyErrorKind::Unavailable, None),
         },

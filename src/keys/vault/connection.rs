@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use url::Url;
 
 use crate::keys::http::{Call, Failure, Http};
+use crate::keys::vault::renewal::Renewal;
 use crate::keys::{KeyError, KeyErrorKind, KeyReference, OpenOptions};
 use crate::model::Secret;
 use crate::wire::program::Program;
@@ -19,6 +20,9 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// A token helper may ask a keychain.
 const HELPER_TIME: Duration = Duration::from_secs(60);
 
+/// Until a renewal that came to nothing is tried again, twice as long as it takes.
+const AGAIN: Duration = Duration::from_secs(60);
+
 /// One Vault, one token, one transit engine.
 pub(super) struct Connection {
     http: Http,
@@ -27,6 +31,7 @@ pub(super) struct Connection {
     token: Secret<String>,
     namespace: Option<Secret<String>>,
     headers: Vec<(String, Secret<String>)>,
+    renewal: Renewal,
 }
 
 impl fmt::Debug for Connection {
@@ -85,6 +90,7 @@ impl Connection {
             token: token(reference, options).await?,
             namespace: setting(options, "NAMESPACE"),
             headers,
+            renewal: Renewal::new(),
         })
     }
 
@@ -95,9 +101,41 @@ impl Connection {
         path: &[&str],
         body: Option<&Value>,
     ) -> Result<Value, Failure> {
+        if self.renewal.is_due() {
+            self.renewal.after(self.renew().await);
+        }
+        let engine = self.engine.iter().map(String::as_str);
+        self.send(method, engine.chain(path.iter().copied()), body).await
+    }
+
+    /// Renews the token, and gives how long it lasts. What the token may not do is not needed: it may last anyway.
+    async fn renew(&self) -> Option<Duration> {
+        let (path, body) = (["auth", "token", "renew-self"], json!({}));
+        match self.send(Method::POST, path, Some(&body)).await {
+            Ok(answer) => {
+                let auth = answer.get("auth")?;
+                let seconds = auth.get("lease_duration").and_then(Value::as_u64);
+                let is_renewable = auth.get("renewable").and_then(Value::as_bool) == Some(true);
+                seconds.filter(|it| is_renewable && *it > 0).map(Duration::from_secs)
+            }
+            Err(failure) => {
+                tracing::debug!(failure = failure.said, "the token of Vault is not renewed");
+                let may_pass =
+                    matches!(failure.kind, KeyErrorKind::Throttled | KeyErrorKind::Unavailable);
+                may_pass.then_some(AGAIN)
+            }
+        }
+    }
+
+    async fn send<'a>(
+        &self,
+        method: Method,
+        path: impl IntoIterator<Item = &'a str>,
+        body: Option<&Value>,
+    ) -> Result<Value, Failure> {
         let mut url = self.address.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().push("v1").extend(&self.engine).extend(path);
+            segments.pop_if_empty().push("v1").extend(path);
         }
         let mut call = Call::new(method, url).header("x-vault-request", "true");
         for (name, value) in &self.headers {

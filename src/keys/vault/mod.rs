@@ -4,6 +4,7 @@
 //! Source: Vault's API, "Transit secrets engine"; the variables are those of Vault's own client and of cosign.
 
 mod connection;
+mod renewal;
 
 use std::sync::Arc;
 

@@ -36,13 +36,22 @@ struct Version {
 
 impl Azure {
     pub fn start() -> Service<Self> {
-        Service::start(Self {
+        Service::start(Self::new())
+    }
+
+    /// The same with TLS: Azure's own client sends no token without.
+    pub fn start_tls() -> Service<Self> {
+        Service::start_tls(Self::new(), None)
+    }
+
+    fn new() -> Self {
+        Self {
             token: format!("eyJ0.{}", random()),
             client_secret: random(),
             federated_token: random(),
             client: RealKey::generate("rsa-2048").unwrap(),
             keys: Mutex::default(),
-        })
+        }
     }
 
     /// Adds a version, of a type as Azure names it (`EC-HSM`); gives its id.
@@ -80,18 +89,23 @@ impl Azure {
                 "AKV10000: Request is missing a Bearer or PoP token.",
             );
         }
-        if !asked.target.ends_with("?api-version=7.4") {
+        // Newer clients ask for newer versions, whose answers say the same.
+        if !asked.target.contains("?api-version=") {
             return error(400, "BadParameter", "api-version must be specified");
         }
         let parts: Vec<_> = asked.path().trim_matches('/').split('/').collect();
         let name = parts[1];
         if (asked.method.as_str(), parts.get(2)) == ("POST", Some(&"create")) {
             let body = asked.json();
-            if body["crv"] != "P-256" || body["kty"] != "EC" {
+            let is_taken = body["kty"] == "RSA" || (body["kty"] == "EC" && body["crv"] == "P-256");
+            if !is_taken {
                 return error(400, "BadParameter", "Property has invalid value");
             }
             // A key that is there gets one more version.
-            self.create(name, "ecdsa-p256", "EC");
+            match body["kty"] == "RSA" {
+                true => self.create(name, "rsa-2048", "RSA"),
+                false => self.create(name, "ecdsa-p256", "EC"),
+            };
         }
         let keys = self.keys.lock().unwrap();
         let versions = keys.get(name).into_iter().flatten();
@@ -103,7 +117,7 @@ impl Azure {
             let said = format!("A key with (name/id) {name} was not found in this key vault.");
             return error(404, "KeyNotFound", &said);
         };
-        let id = format!("https://vault.example/keys/{name}/{}", found.version);
+        let id = format!("https://{}/keys/{name}/{}", asked.header("host"), found.version);
         if parts.get(3) != Some(&"sign") {
             let mut jwk = jwk(&found.key, found.kind);
             jwk["kid"] = id.into();
@@ -183,6 +197,12 @@ impl Azure {
 }
 
 impl Answers for Azure {
+    fn challenge(&self) -> Option<&'static str> {
+        Some(
+            r#"Bearer authorization="https://login.microsoftonline.com/tenant-1", resource="https://vault.azure.net""#,
+        )
+    }
+
     fn answer(&self, asked: &Asked) -> (u16, Value) {
         let resource = "resource=https%3A%2F%2Fvault.azure.net";
         match asked.path() {

@@ -184,6 +184,9 @@ impl Gcp {
 }
 
 fn sign(version: &Version, name: &str, body: &Value) -> (u16, Value) {
+    if version.algorithm == "EC_SIGN_ED25519" {
+        return sign_data(version, name, body);
+    }
     let (hash, digest) = match body["digest"].as_object().and_then(|it| it.iter().next()) {
         Some((hash, digest)) => (hash, STANDARD.decode(digest.as_str().unwrap()).unwrap()),
         None => return error(400, "INVALID_ARGUMENT", "digest is missing"),
@@ -202,6 +205,21 @@ fn sign(version: &Version, name: &str, body: &Value) -> (u16, Value) {
     (
         200,
         json!({ "signature": STANDARD.encode(&signature), "signatureCrc32c": sum, "verifiedDigestCrc32c": sent.is_some(), "name": name, "protectionLevel": "HSM" }),
+    )
+}
+
+/// Ed25519 takes the message: "the data field must be set".
+fn sign_data(version: &Version, name: &str, body: &Value) -> (u16, Value) {
+    let Some(data) = body["data"].as_str().and_then(|it| STANDARD.decode(it).ok()) else {
+        return error(400, "INVALID_ARGUMENT", "data is missing");
+    };
+    let sum = crc32c(&data).to_string();
+    let verified = body["dataCrc32c"] == sum.as_str();
+    let signature = version.key.sign(&data, &aws_lc_rs::digest::SHA256);
+    let sum = crc32c(&signature).to_string();
+    (
+        200,
+        json!({ "signature": STANDARD.encode(&signature), "signatureCrc32c": sum, "verifiedDataCrc32c": verified, "name": name }),
     )
 }
 

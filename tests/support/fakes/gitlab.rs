@@ -1,6 +1,7 @@
-//! GitLab's project-level CI/CD variables.
+//! GitLab's CI/CD variables of projects and groups.
 //!
-//! Source: docs.gitlab.com/api/project_level_variables, and what gitlab.com answers for what it hides.
+//! Source: docs.gitlab.com/api/project_level_variables, …/group_level_variables, and what gitlab.com answers for what it
+//! hides.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -10,7 +11,9 @@ use serde_json::{Value, json};
 use super::key::random;
 use super::service::{Answers, Asked, Service};
 
-/// A GitLab with one project: `acme/signing`, whose id is 42.
+/// A GitLab with one project, `acme/signing`, whose id is 42, and one group, `acme`, whose id is 7.
+///
+/// Both have the same variables.
 pub struct Gitlab {
     /// The token of a maintainer.
     pub token: String,
@@ -52,13 +55,18 @@ impl Answers for Gitlab {
         if token != self.token && token != self.developer {
             return (401, json!({ "message": "401 Unauthorized" }));
         }
-        let path = asked.path().strip_prefix("/api/v4/projects/").unwrap_or_default();
-        let Some((project, rest)) = path.split_once('/') else {
-            return (404, json!({ "error": "404 Not Found" }));
+        let path = asked.path().strip_prefix("/api/v4/").unwrap_or_default();
+        let mut parts = path.splitn(3, '/');
+        let (kind, owner, rest) = (parts.next(), parts.next().unwrap_or_default(), parts.next());
+        let not_found = |what: &str| (404, json!({ "message": format!("404 {what} Not Found") }));
+        let variable = match kind {
+            Some("projects") if ["42", "acme%2Fsigning"].contains(&owner) => "Variable",
+            Some("projects") => return not_found("Project"),
+            Some("groups") if ["7", "acme"].contains(&owner) => "GroupVariable",
+            Some("groups") => return not_found("Group"),
+            _ => return (404, json!({ "error": "404 Not Found" })),
         };
-        if !["42", "acme%2Fsigning"].contains(&project) {
-            return (404, json!({ "message": "404 Project Not Found" }));
-        }
+        let Some(rest) = rest else { return (200, json!({ "id": 42, "name": owner })) };
         if token == self.developer {
             return (403, json!({ "message": "403 Forbidden" }));
         }
@@ -66,7 +74,7 @@ impl Answers for Gitlab {
         match (asked.method.as_str(), rest.strip_prefix("variables")) {
             ("GET", Some(name)) if name.starts_with('/') => match variables.get(&name[1..]) {
                 Some(variable) => (200, variable.clone()),
-                None => (404, json!({ "message": "404 Variable Not Found" })),
+                None => not_found(variable),
             },
             ("POST", Some("")) => {
                 let variable = asked.json();

@@ -119,6 +119,16 @@ impl RealKey {
             {
                 &lc::ECDSA_P256_SHA256_ASN1
             }
+            (Self::Ecdsa(pair), "sha2-384")
+                if *pair.algorithm() == lc::ECDSA_P384_SHA384_ASN1_SIGNING =>
+            {
+                &lc::ECDSA_P384_SHA384_ASN1
+            }
+            (Self::Ecdsa(pair), "sha2-512")
+                if *pair.algorithm() == lc::ECDSA_P521_SHA512_ASN1_SIGNING =>
+            {
+                &lc::ECDSA_P521_SHA512_ASN1
+            }
             _ => return false,
         };
         let public = match self {

@@ -51,6 +51,11 @@ impl Asked {
 /// What a service does with a request: status and body, a text as it is.
 pub trait Answers: Send + Sync + 'static {
     fn answer(&self, asked: &Asked) -> (u16, Value);
+
+    /// How it asks for a token, in `WWW-Authenticate`.
+    fn challenge(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 /// A running service; it stops when this is dropped.
@@ -172,6 +177,9 @@ async fn serve<S: Answers>(
         .header("content-type", "application/json");
     if let Some(seconds) = again {
         response = response.header("retry-after", seconds);
+    }
+    if let (401, Some(challenge)) = (status, state.challenge()) {
+        response = response.header("www-authenticate", challenge);
     }
     response.body(Body::from(content)).unwrap()
 }

@@ -173,6 +173,11 @@ impl Answers for Vault {
             );
         }
         let path = asked.path().trim_start_matches("/v1/");
+        if path == "auth/token/renew-self" {
+            let auth =
+                json!({ "client_token": self.token, "lease_duration": 600, "renewable": true });
+            return (200, json!({ "auth": auth }));
+        }
         let Some(path) = path.strip_prefix(&self.engine).and_then(|it| it.strip_prefix('/')) else {
             let said = format!("no handler for route {path:?}. route entry not found.");
             return errors(404, &[&said]);
