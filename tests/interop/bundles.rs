@@ -135,6 +135,31 @@ async fn a_plan_asks_for_the_list_and_for_what_it_has_not_seen() {
     }
 }
 
+/// A plan believes the list for what it has seen before; `verify` sees what cosign sees.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_that_is_listed_and_gone_is_missed_by_verify_whatever_the_cache_holds() {
+    if !ready() {
+        return;
+    }
+    let scene = Scene::on(Kind::Tag, Image::oci("app")).await;
+    scene.add("formats = [\"bundle\"]");
+    scene.workshop.apply();
+    // The cache is warm.
+    scene.workshop.run(&["plan", "--detailed-exitcode"]).ends(0);
+    scene.workshop.run(&["verify"]).ends(0);
+    let entries = index(&scene).await;
+    scene.publisher.delete_manifest("app", entries[0]["digest"].as_str().unwrap()).await;
+    let trust = scene.pair("release").trust();
+    Cosign::v3().verify(&scene.reference(), &trust, &VerifyOptions::default()).unwrap_err();
+    scene.workshop.run(&["plan", "--detailed-exitcode"]).ends(0);
+    scene.workshop.run(&["verify"]).ends(6);
+    scene.workshop.run(&["plan", "--detailed-exitcode", "--no-cache"]).ends(2);
+    scene.workshop.run_with_password(&["apply", "--yes", "--no-cache"]).success();
+    Cosign::v3().verify(&scene.reference(), &trust, &VerifyOptions::default()).unwrap();
+    assert_eq!(index(&scene).await.len(), 1, "what is gone left the list");
+    scene.workshop.run(&["verify"]).ends(0);
+}
+
 #[test]
 fn cosign_3_verifies_the_bundle_in_a_layout() {
     if !ready() {
