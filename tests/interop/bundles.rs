@@ -190,3 +190,27 @@ formats = ["bundle"]
     Cosign::v3().verify_layout(&layout, &pair("other").trust()).unwrap_err();
     workshop.run_with_password(&["plan", "--detailed-exitcode"]).ends(0);
 }
+
+/// cosign writes bundles into a layout as blobs that nothing names, and finds them there.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bundle_in_a_layout_that_cosign_saved_counts() {
+    if !ready() {
+        return;
+    }
+    let scene = Scene::on(Kind::Api, Image::oci("app")).await;
+    let pair = scene.pair("release");
+    Cosign::v3().sign(&[scene.reference()], &pair, &bundle_options()).success();
+    let layout = scene.workshop.path().join("saved");
+    Cosign::v3().save(&scene.reference(), &layout).success();
+    let reference = scene.registry.reference("app:1");
+    let digest = scene.image.digest();
+    scene.workshop.edit(&format!("\"{reference}\""), &format!("\"oci:saved@{digest}\""));
+    scene.add("formats = [\"bundle\"]\nprune = \"superseded\"");
+    assert_eq!(scene.workshop.plan(0).changes(), ["keep release"]);
+    // Replaced, the old one goes from there too.
+    scene.add("annotations = { build = \"7\" }");
+    scene.workshop.apply();
+    scene.workshop.apply();
+    assert_eq!(scene.workshop.plan(0).changes(), ["keep release"]);
+    Cosign::v3().verify_layout(&layout, &pair.trust()).unwrap();
+}
