@@ -6,8 +6,9 @@ use serde_json::Value;
 
 use crate::program::{Ends as _, PASSWORD, Workshop};
 use crate::support::cosign::{Cosign, Format, KeyPair, SignOptions, VerifyOptions};
+use crate::support::docker_registry::Deletion;
 use crate::support::images::{Image, write_layout};
-use crate::support::registries::Kind;
+use crate::support::registries::{Kind, Registry};
 use crate::support::tools::{self, Finished, Home, Tool};
 use crate::{Scene, ready};
 
@@ -295,5 +296,32 @@ async fn attestations_and_what_others_attached_stay() {
         verify.extend([stranger.public.clone().into(), scene.reference().into()]);
         Cosign::v3().run(&verify, "").success();
         scene.workshop.run(&["plan", "--detailed-exitcode"]).ends(0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_can_be_deleted_the_report_says_what_became_of_it() {
+    if !ready() {
+        return;
+    }
+    for kind in Kind::BOTH {
+        let registry = Registry::with(kind, Deletion::Refused);
+        let scene = Scene::in_registry(registry, Image::oci("app")).await;
+        scene.add("formats = [\"bundle\"]\nprune = \"superseded\"");
+        let old = SignOptions {
+            annotations: vec![("build".to_owned(), "6".to_owned())],
+            ..bundle_options()
+        };
+        Cosign::v3().sign(&[scene.reference()], &scene.pair("release"), &old).success();
+        let done = scene.workshop.run_with_password(&["apply", "--yes"]);
+        let (code, said, listed) = match kind {
+            Kind::Tag => (0, "taken from the list; the registry refuses deletes", 1),
+            Kind::Api => (3, "registry::delete_refused", 2),
+        };
+        assert_eq!(done.code, Some(code), "{done:?}");
+        assert!(done.stdout.contains(said), "{done:?}");
+        assert_eq!(index(&scene).await.len(), listed);
+        let trust = scene.pair("release").trust();
+        Cosign::v3().verify(&scene.reference(), &trust, &VerifyOptions::default()).unwrap();
     }
 }
