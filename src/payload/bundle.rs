@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::crypto::{Certificate, PublicKey, SignatureBytes};
 use crate::payload::dsse::{Envelope, IN_TOTO, base64_of, bytes_of};
-use crate::payload::{pre_authentication_encoding, proto_json};
+use crate::payload::{pre_authentication_encoding, proto_json, strict};
 
 /// The media type of a bundle of version 0.3, and the artifact type of its referrer.
 pub const BUNDLE_MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
@@ -28,6 +28,8 @@ pub struct Bundle {
     pub timestamps: usize,
     /// What is signed, with the signatures.
     pub envelope: Envelope,
+    /// Whether it has members that version 0.3 does not have.
+    pub has_unknown: bool,
 }
 
 /// What a bundle names to verify with.
@@ -75,6 +77,7 @@ impl Bundle {
             chain,
             log_entries: proto_json::count(material, "tlogEntries"),
             timestamps: proto_json::count(timestamps, "rfc3161Timestamps"),
+            has_unknown: !strict::is_known_bundle(&value),
             envelope,
         })
     }
@@ -98,10 +101,18 @@ impl Bundle {
     pub fn passed_over(&self) -> Option<&'static str> {
         if self.version < (0, 3) {
             Some("a version before 0.3")
+        } else if self.version > (0, 3) {
+            Some("a version after 0.3")
         } else if self.chain > 0 {
             Some("a chain of certificates")
         } else if self.envelope.signatures.iter().any(|it| !it.key_id.is_empty()) {
             Some("a `keyid`")
+        } else if self.material == Material::None {
+            Some("neither key nor certificate")
+        } else if self.has_unknown
+            || self.has_statement() && !strict::is_known_statement(&self.envelope.payload)
+        {
+            Some("members that nobody knows")
         } else {
             None
         }
@@ -283,6 +294,9 @@ mod tests {
         assert_eq!(change(".v0.3+json", "+json;version=0.2"), Some("a version before 0.3"));
         assert_eq!(change("{\"sig\"", "{\"keyid\":\"k\",\"sig\""), Some("a `keyid`"));
         assert_eq!(change("{\"sig\"", "{\"keyid\":\"\",\"sig\""), None);
+        assert_eq!(change(".v0.3", ".v0.4"), Some("a version after 0.3"));
+        assert_eq!(change("\"publicKey\"", "\"other\""), Some("neither key nor certificate"));
+        assert_eq!(change("\"hint\"", "\"more\""), Some("members that nobody knows"));
         let chain = r#""x509CertificateChain":{"certificates":[{"rawBytes":"AA=="}]},"x":"#;
         assert_eq!(change("\"publicKey\":", chain), Some("a chain of certificates"));
     }

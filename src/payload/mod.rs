@@ -8,6 +8,7 @@ mod proto_json;
 mod referrer;
 mod simple_signing;
 mod statement;
+mod strict;
 
 use std::fmt;
 

@@ -22,6 +22,7 @@ mod content;
 mod indexes;
 mod keys;
 mod layouts;
+mod spellings;
 mod theirs;
 
 use program::Workshop;
