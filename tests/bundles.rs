@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use countersign::model::{Descriptor, Digest, Index, Locator, Tag, Timestamp, media_type};
+use countersign::observe::UndeclaredBundles;
 use countersign::payload::{EMPTY_CONFIG, Format, SignStatement, bundle_referrer};
 use countersign::plan::{Change, Failure, IndexFault, Prune};
 use countersign::report::{Done, Report};
@@ -274,4 +275,30 @@ async fn a_registry_that_answers_the_tag_with_the_image_is_named() {
     assert_eq!(failures.len(), 1, "{failures:?}");
     assert_eq!(failures[0].code, "registry::not_listed");
     assert!(failures[0].message.contains("does not show it"), "{}", failures[0].message);
+}
+
+/// A plan asks for what is declared; who asks for a verdict is told what cosign 3 does with it.
+#[tokio::test]
+async fn bundles_that_hide_the_tag_are_sought_only_where_that_is_asked_for() {
+    for (signer, is_hidden) in [(Some(1), true), (None, false)] {
+        let mut scenario = scenario(ReferrersPolicy::Tag, Prune::Keep);
+        scenario.entries[0].formats = vec![Format::SimpleSigning];
+        scenario.left_behind = signer.map(|it| left(it, 0)).into_iter().collect();
+        let mut world = World::new(&scenario);
+        world.apply().await;
+        for (seek, requests, expected) in [
+            (UndeclaredBundles::Ignored, (1, 0), false),
+            (UndeclaredBundles::Sought, (1 + usize::from(is_hidden), 1), is_hidden),
+        ] {
+            world.observe.undeclared_bundles = seek;
+            world.store.forget();
+            let (plan, _) = world.plan().await;
+            let codes: Vec<_> = plan.warnings.iter().map(|it| it.code).collect();
+            assert_eq!(codes.contains(&"format::hidden_by_bundle"), expected, "{seek:?} {codes:?}");
+            let counts = world.store.counts();
+            let (manifests, lists) = requests;
+            assert_eq!((counts.manifests, counts.referrers), (manifests as u64, lists), "{seek:?}");
+            assert!(is_converged(&plan));
+        }
+    }
 }

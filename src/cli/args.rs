@@ -78,7 +78,7 @@ pub(crate) struct GlobalArgs {
     /// Say only what is wrong
     #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Output")]
     pub(crate) quiet: bool,
-    /// Ask the registries for everything: keep nothing of them on disk
+    /// Ask the registries for everything, as `verify` and `explain` do: keep nothing of them on disk
     #[arg(long, global = true)]
     pub(crate) no_cache: bool,
     /// Show no progress bars

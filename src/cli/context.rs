@@ -77,6 +77,12 @@ impl Context {
         Ok(Self { global, program: called(), environment, terminal, signals, clock })
     }
 
+    /// The same without a cache: for what must be seen as a verifier would see it now.
+    pub(crate) fn uncached(&self) -> Self {
+        let global = GlobalArgs { no_cache: true, ..self.global.clone() };
+        Self { global, ..self.clone() }
+    }
+
     /// How pages on standard output look.
     pub(crate) fn style(&self) -> Style {
         let everything = self.global.verbose > 0;

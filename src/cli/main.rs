@@ -87,9 +87,9 @@ async fn dispatch(command: &Command, context: &Context) -> Result<ExitCode, Fail
     match command {
         Command::Plan(args) => plan::run(args, context).await,
         Command::Apply(args) => apply::run(args, context).await,
-        Command::Verify(args) => verify::run(args, context).await,
+        Command::Verify(args) => verify::run(args, &context.uncached()).await,
         Command::Validate(args) => validate::run(args, context),
-        Command::Explain(args) => explain::run(args, context).await,
+        Command::Explain(args) => explain::run(args, &context.uncached()).await,
         Command::Export(args) => export::run(args, context).await,
         Command::Import(args) => import::run(args, context).await,
         Command::Sign(args) => single::sign::run(args, context).await,

@@ -1,6 +1,7 @@
 //! `countersign verify`.
 
 use countersign::exit_code::ExitCode;
+use countersign::observe::UndeclaredBundles;
 use countersign::plan::verify;
 use countersign::render;
 use countersign::store::Intent;
@@ -17,6 +18,7 @@ pub(crate) async fn run(args: &VerifyArgs, context: &Context) -> Result<ExitCode
     }
     let spec = context.load(&args.spec)?;
     let mut session = context.session(spec, &args.look, Intent::Read)?;
+    session.observer.options.undeclared_bundles = UndeclaredBundles::Sought;
     super::export::give(&args.look.attachments, &mut session, context).await?;
     let (plan, _) = context.plan(&session).await?;
     let verification = verify(&plan, context.clock.now());

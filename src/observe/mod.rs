@@ -23,6 +23,7 @@ use futures::stream;
 pub(crate) use examine::{ReadCarrier, look, read_carrier, reads};
 pub use examine::{examine, examine_closely, place};
 pub use given::Given;
+use referrers::seek_bundles;
 pub(crate) use referrers::{read_bundle, read_referrers};
 pub use resolve::{Resolved, resolve};
 pub(crate) use signers::failure_of as key_failure;
@@ -56,6 +57,18 @@ pub struct ObserveOptions {
     pub making: Making,
     /// Signatures made elsewhere, for whichever image owes them.
     pub given: Given,
+    /// Whether to look for bundles where none is declared: they hide the tag from cosign 3.
+    pub undeclared_bundles: UndeclaredBundles,
+}
+
+/// Whether to look for bundles where none is declared.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum UndeclaredBundles {
+    /// They are not looked for: an image costs one request.
+    #[default]
+    Ignored,
+    /// They are looked for: one request more, and one for each referrer until a bundle is found.
+    Sought,
 }
 
 impl Default for ObserveOptions {
@@ -67,6 +80,7 @@ impl Default for ObserveOptions {
             immutable: Immutable::default(),
             making: Making::IfMissing,
             given: Given::default(),
+            undeclared_bundles: UndeclaredBundles::default(),
         }
     }
 }
@@ -152,13 +166,17 @@ impl Observer {
         let signers = Arc::new(signers);
         progress.total(resolved.targets.len());
         let options = self.diff_options();
+        let undeclared_bundles = self.options.undeclared_bundles;
         let jobs = self.options.jobs.max(1);
         let mut plans: Vec<(usize, TargetPlan)> = Vec::with_capacity(resolved.targets.len());
         let mut looking = stream::iter(resolved.targets.into_iter().map(Arc::new).enumerate())
             .map(|(index, target)| {
                 let (store, signers) = (Arc::clone(&self.store), Arc::clone(&signers));
                 let looked = tokio::spawn(async move {
-                    let observed = examine(&target, &*store, &signers, options.now).await;
+                    let mut observed = examine(&target, &*store, &signers, options.now).await;
+                    if undeclared_bundles == UndeclaredBundles::Sought {
+                        seek_bundles(&target, &*store, &mut observed).await;
+                    }
                     plan_target(&target, &observed, &signers, &options)
                 });
                 async move { (index, looked.await) }

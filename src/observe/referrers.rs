@@ -7,14 +7,14 @@ use futures::stream;
 
 use crate::model::{Descriptor, Digest, Locator, Manifest, Repository};
 use crate::observe::evidence::{Carried, SignedBytes};
-use crate::observe::examine::read_payload;
+use crate::observe::examine::{read_payload, reads};
 use crate::observe::failure_of;
 use crate::observe::judge::Judge;
 use crate::payload::{
     Bundle, Claim, Format, LayerId, ReferrerKind, SIGN_PREDICATE, Statement, annotation,
     bundle_layer, listing_of, referrer_kind,
 };
-use crate::plan::{Evidence, Failure, Found, IndexFault, SeenReferrers, Target, Verdict};
+use crate::plan::{Evidence, Failure, Found, IndexFault, Observed, SeenReferrers, Target, Verdict};
 use crate::store::{Listing, ReadStore, Referrers};
 use crate::trust::Content;
 
@@ -52,6 +52,30 @@ pub(crate) async fn read_bundle(
     };
     let bytes = store.blob(repository, layer).await.map_err(|it| failure_of(&it))?;
     Bundle::parse(&bytes).map_err(|error| wrong(format!("{repository}@{referrer}: {error}")))
+}
+
+/// Looks whether a bundle is there, where nothing else depends on it. What cannot be seen is no bundle: this is
+/// for a warning only.
+pub(super) async fn seek_bundles(target: &Target, store: &dyn ReadStore, observed: &mut Observed) {
+    let Observed::Read { referrers, .. } = observed else { return };
+    if reads(target, Format::Bundle) {
+        return;
+    }
+    let Ok(listed) = read_referrers(target, store).await else { return };
+    for entry in &listed.entries {
+        let locator = Locator::Digest(entry.digest.clone());
+        let Ok(fetched) = store.manifest(&target.signatures, &locator).await else { continue };
+        let Ok(manifest) = Manifest::parse(&fetched.bytes) else { continue };
+        let is_bundle = match referrer_kind(&manifest, &target.subject.digest) {
+            ReferrerKind::Attestation(_) | ReferrerKind::Bundle(_) => true,
+            ReferrerKind::Stranger => counts_for_cosign(target, store, &manifest).await,
+            ReferrerKind::Experimental | ReferrerKind::Other => false,
+        };
+        if is_bundle {
+            referrers.bundles = 1;
+            return;
+        }
+    }
 }
 
 /// What one entry of the list turned out to be.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::crypto::{Certificate, PublicKey, SignatureBytes};
 use crate::payload::dsse::{Envelope, IN_TOTO, base64_of, bytes_of};
 use crate::payload::timestamp::{timestamps_of, timestamps_to_json};
-use crate::payload::{LogEntry, pre_authentication_encoding, proto_json};
+use crate::payload::{LogEntry, pre_authentication_encoding, proto_json, strict};
 
 /// The media type of a bundle of version 0.3, and the artifact type of its referrer.
 pub const BUNDLE_MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
@@ -31,6 +31,8 @@ pub struct Bundle {
     pub unread: Vec<String>,
     /// What is signed, with the signatures.
     pub envelope: Envelope,
+    /// Whether it has members that version 0.3 does not have.
+    pub has_unknown: bool,
 }
 
 /// What a bundle names to verify with.
@@ -87,7 +89,17 @@ impl Bundle {
                 None => unread.push("a timestamp is no base64".to_owned()),
             }
         }
-        Ok(Self { version, material: key, chain, log_entries, timestamps, unread, envelope })
+        let has_unknown = !strict::is_known_bundle(&value);
+        Ok(Self {
+            version,
+            material: key,
+            chain,
+            log_entries,
+            timestamps,
+            unread,
+            envelope,
+            has_unknown,
+        })
     }
 
     /// The signature, where there is exactly one.
@@ -109,6 +121,8 @@ impl Bundle {
     pub fn passed_over(&self) -> Option<&'static str> {
         if self.version < (0, 3) {
             Some("a version before 0.3")
+        } else if self.version > (0, 3) {
+            Some("a version after 0.3")
         } else if self.chain > 0 {
             Some("a chain of certificates")
         } else if self.envelope.signatures.iter().any(|it| !it.key_id.is_empty()) {
@@ -117,6 +131,12 @@ impl Bundle {
             Some("a log entry without its proof of inclusion")
         } else if !self.unread.is_empty() {
             Some("a log entry or timestamp that cannot be read")
+        } else if self.material == Material::None {
+            Some("neither key nor certificate")
+        } else if self.has_unknown
+            || self.has_statement() && !strict::is_known_statement(&self.envelope.payload)
+        {
+            Some("members that nobody knows")
         } else {
             None
         }
@@ -352,6 +372,9 @@ mod tests {
         assert_eq!(change(".v0.3+json", "+json;version=0.2"), Some("a version before 0.3"));
         assert_eq!(change("{\"sig\"", "{\"keyid\":\"k\",\"sig\""), Some("a `keyid`"));
         assert_eq!(change("{\"sig\"", "{\"keyid\":\"\",\"sig\""), None);
+        assert_eq!(change(".v0.3", ".v0.4"), Some("a version after 0.3"));
+        assert_eq!(change("\"publicKey\"", "\"other\""), Some("neither key nor certificate"));
+        assert_eq!(change("\"hint\"", "\"more\""), Some("members that nobody knows"));
         let chain = r#""x509CertificateChain":{"certificates":[{"rawBytes":"AA=="}]},"x":"#;
         assert_eq!(change("\"publicKey\":", chain), Some("a chain of certificates"));
     }

@@ -9,6 +9,7 @@ mod proto_json;
 mod referrer;
 mod simple_signing;
 mod statement;
+mod strict;
 mod timestamp;
 
 use std::fmt;

@@ -74,7 +74,7 @@ impl SignStatement<'_> {
 #[serde(rename_all = "camelCase")]
 pub struct Statement {
     /// What is said about the subjects.
-    #[serde(default)]
+    #[serde(default, alias = "predicate_type")]
     pub predicate_type: String,
     #[serde(default)]
     subject: Vec<StatementSubject>,

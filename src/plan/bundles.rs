@@ -14,9 +14,13 @@ use crate::plan::{Change, SignerState, Signers, TargetPlan, Warning};
 ///
 /// Source: cosign `cmd/cosign/cli/verify/verify.go`.
 pub fn hidden_by_bundle(plan: &TargetPlan) -> BTreeSet<SignerName> {
+    hidden_among(plan.referrers.bundles, &plan.changes)
+}
+
+/// The same of `changes`, where so many bundles are there.
+pub(crate) fn hidden_among(mut bundles: usize, changes: &[Change]) -> BTreeSet<SignerName> {
     let (mut at_tag, mut in_bundle) = (BTreeSet::new(), BTreeSet::new());
-    let mut bundles = plan.referrers.bundles;
-    for change in &plan.changes {
+    for change in changes {
         let (format, goes) = match change {
             Change::Clean { found, .. } => (found.format, true),
             Change::Blocked { .. } | Change::Moved(_) | Change::Repair { .. } => continue,

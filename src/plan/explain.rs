@@ -1,11 +1,13 @@
 //! Every signature on one subject: whose it is, and why it does or does not count. Pure.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 use crate::crypto::{Certificate, Hash};
 use crate::model::{Digest, Repository, SignerName, Subject, Tag, Timestamp};
 use crate::payload::{Claim, Format};
+use crate::plan::bundles::hidden_among;
 use crate::plan::compare;
 use crate::plan::{
     Change, Difference, Evidence, EvidenceFault, Failure, Found, Moved, Name, Observed, SignerKey,
@@ -31,6 +33,8 @@ pub struct Explanation {
     pub failures: Vec<Failure>,
     /// Tags that no longer name it.
     pub moved: Vec<Moved>,
+    /// Signers whose signatures at the tag cosign 3 does not look at, because bundles are there.
+    pub hidden: BTreeSet<SignerName>,
 }
 
 /// One signature that is there.
@@ -144,9 +148,9 @@ pub fn explain(
     changes: &[Change],
     now: Timestamp,
 ) -> Explanation {
-    let (carrier, found): (_, &[Found]) = match observed {
-        Observed::Read { carrier, found, .. } => (carrier.clone(), found),
-        Observed::Missing | Observed::Unreadable(_) => (None, &[]),
+    let (carrier, found, bundles): (_, &[Found], _) = match observed {
+        Observed::Read { carrier, found, referrers } => (carrier.clone(), found, referrers.bundles),
+        Observed::Missing | Observed::Unreadable(_) => (None, &[], 0),
     };
     let view = View { target, signers, changes, now };
     let mut signatures: Vec<Explained> = found.iter().map(|it| view.signature(it)).collect();
@@ -168,6 +172,7 @@ pub fn explain(
         unmet: unmet.collect(),
         failures: failures.collect(),
         moved: target.moved.clone(),
+        hidden: hidden_among(bundles, changes),
     }
 }
 

@@ -42,6 +42,10 @@ pub struct ExplainedImage {
     /// Tags that no longer name it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub moved: Vec<PlanMoved>,
+    /// Signers whose signatures at the tag cosign 3 does not look at, because bundles are there
+    /// (`format::hidden_by_bundle`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hidden_by_bundle: Vec<String>,
 }
 
 /// One signature that is there.
@@ -201,6 +205,7 @@ fn image(explanation: &Explanation) -> ExplainedImage {
         unmet: explanation.unmet.iter().map(unmet).collect(),
         failures: explanation.failures.clone(),
         moved: moved.collect(),
+        hidden_by_bundle: explanation.hidden.iter().map(ToString::to_string).collect(),
     }
 }
 

@@ -28,7 +28,7 @@ const LARGEST: u64 = 1 << 20;
 /// cannot be used is no error: everything is asked for then.
 ///
 /// A manifest that was deleted in the registry and is still listed there looks as if it was there; a run
-/// without the cache tells.
+/// without the cache tells, as `verify` is (ADR 24).
 #[derive(Clone)]
 pub struct CachedStore {
     store: Arc<dyn Store>,

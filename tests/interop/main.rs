@@ -22,6 +22,7 @@ mod content;
 mod indexes;
 mod keys;
 mod layouts;
+mod spellings;
 mod theirs;
 
 use program::Workshop;
@@ -53,7 +54,10 @@ impl Scene {
     }
 
     async fn on(kind: Kind, image: Image) -> Self {
-        let registry = Registry::start(kind);
+        Self::in_registry(Registry::start(kind), image).await
+    }
+
+    async fn in_registry(registry: Registry, image: Image) -> Self {
         let publisher = registry.publisher();
         publisher.push("app", &image, Some("1")).await;
         let spec = format!(

@@ -36,6 +36,12 @@ pub fn explanation(
             &[(Paint::Magenta, "! ".into()), plain(format!("{} names {now} now", moved.tag))],
         )?;
     }
+    for signer in &explanation.hidden {
+        let text =
+            format!("cosign 3 does not look at the tag for {signer}, because bundles are there");
+        let code = " (format::hidden_by_bundle)";
+        pen.line(2, &[(Paint::Yellow, "! ".into()), plain(text), dim(code)])?;
+    }
     for failure in &explanation.failures {
         pen.line(2, &[(Paint::Red, "x ".into()), plain(&*failure.code)])?;
         lines::write_notes(&mut pen, 6, &lines::of_failure(failure))?;

@@ -132,6 +132,25 @@ impl Folder<'_> {
         Err(Fault::new(StoreErrorKind::WrongDigest, detail))
     }
 
+    /// The digests of the blobs of at most `limit` bytes, in no order.
+    pub(super) fn small_blobs(self, limit: u64) -> Result<Vec<Digest>, Fault> {
+        let folder = "blobs/sha256";
+        let fault = |error| Fault::io(folder, error);
+        let mut found = Vec::new();
+        let entries = match fs::read_dir(self.0.join(folder)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
+            entries => entries.map_err(fault)?,
+        };
+        for entry in entries {
+            let entry = entry.map_err(fault)?;
+            let is_small = entry.metadata().is_ok_and(|it| it.is_file() && it.len() <= limit);
+            let name = entry.file_name();
+            let digest = name.to_str().and_then(|hex| format!("sha256:{hex}").parse().ok());
+            found.extend(digest.filter(|_| is_small));
+        }
+        Ok(found)
+    }
+
     /// Says whether there is a blob; its content is not looked at.
     pub(super) fn has_blob(self, digest: &Digest) -> bool {
         self.0.join(blob_file(digest)).is_file()

@@ -3,6 +3,7 @@
 mod delete;
 mod folder;
 mod index;
+mod referrers;
 mod shape;
 mod write;
 
@@ -13,15 +14,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::model::{Descriptor, Digest, LayoutPath, Locator, Repository, Tag, media_type};
+use crate::model::{Descriptor, Digest, LayoutPath, Locator, Repository, Tag};
 use crate::store::place::place;
-use crate::store::referrers::entry_of;
 use crate::store::{
     Expected, Fetched, Listed, ReadStore, Referrers, Store, StoreError, StoreErrorKind,
 };
 use delete::delete;
 use folder::{Fault, Folder};
 use index::LayoutIndex;
+use referrers::referrers;
 use shape::{Source, media_type_of};
 use write::NewManifest;
 
@@ -313,25 +314,6 @@ fn fetch(folder: Folder<'_>, index: &LayoutIndex, locator: &Locator) -> Result<F
     };
     let descriptor = Descriptor { digest, ..Descriptor::of(&media_type, &bytes) };
     Ok(Fetched { version: Some(descriptor.digest.to_string()), descriptor, bytes })
-}
-
-/// The entries of `index.json` whose manifests have `subject` as theirs.
-///
-/// Source: OCI image-spec 1.1, image-layout.md; oras-go reads them so.
-fn referrers(
-    folder: Folder<'_>,
-    index: &LayoutIndex,
-    subject: &Digest,
-) -> Result<Vec<Descriptor>, Fault> {
-    let mut found = Vec::new();
-    for entry in index.entries().filter(|it| !media_type::is_index(&it.media_type)) {
-        // An entry without its blob is told where it is asked for.
-        let Some(bytes) = folder.blob(&entry.digest, MAX_MANIFEST)? else { continue };
-        let descriptor =
-            Descriptor { digest: entry.digest, ..Descriptor::of(media_type::OCI_MANIFEST, &bytes) };
-        found.extend(entry_of(descriptor, &bytes, subject));
-    }
-    Ok(found)
 }
 
 #[cfg(test)]
