@@ -12,6 +12,7 @@ mod explain;
 mod export;
 mod files;
 mod import;
+mod imported;
 mod keys;
 mod logging;
 mod output;

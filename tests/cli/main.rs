@@ -17,6 +17,7 @@ mod command_line;
 mod copy;
 mod demo;
 mod explain;
+mod import;
 mod keys;
 mod plan;
 mod sandbox;
