@@ -20,6 +20,7 @@ mod explain;
 mod import;
 mod keys;
 mod plan;
+mod registry_flags;
 mod sandbox;
 mod secrets;
 #[cfg(unix)]

@@ -240,13 +240,27 @@ pub(crate) fn store(
 
 /// The flags as rules, each bound to a host that the command names: a password goes nowhere else.
 fn rules(args: &RegistryArgs, repositories: &[&Repository]) -> Result<Vec<RegistryRule>, Failed> {
+    if args.k8s_keychain {
+        return Err(not_yet(
+            "--k8s-keychain",
+            "name the credential helper of the cloud in Docker's configuration: `credHelpers`",
+        ));
+    }
+    if args.attachment_tag_prefix.as_ref().is_some_and(|it| !it.is_empty()) {
+        return Err(not_yet(
+            "--attachment-tag-prefix",
+            "keep signatures apart with COSIGN_REPOSITORY=HOST/REPOSITORY",
+        ));
+    }
     let identity = args.registry_client_cert.clone().zip(args.registry_client_key.clone());
     let credentials = args.registry_username.clone().zip(args.registry_password.clone());
     let silent = !args.allow_http_registry
         && !args.allow_insecure_registry
         && args.registry_cacert.is_none()
         && identity.is_none()
-        && credentials.is_none();
+        && credentials.is_none()
+        && args.registry_token.is_none()
+        && args.registry_server_name.is_none();
     let mut hosts: Vec<&str> = repositories.iter().filter_map(|it| it.host()).collect();
     hosts.sort_unstable();
     hosts.dedup();
@@ -263,6 +277,8 @@ fn rules(args: &RegistryArgs, repositories: &[&Repository]) -> Result<Vec<Regist
             plain_http: args.allow_http_registry,
             skip_tls_verify: args.allow_insecure_registry,
             credentials: credentials.clone(),
+            token: args.registry_token.clone(),
+            server_name: args.registry_server_name.clone(),
             ..RegistryRule::new(host)
         })
     };
