@@ -289,8 +289,14 @@ pub(crate) struct ImportArgs {
     #[arg(required = true)]
     pub(crate) repository: Vec<String>,
     /// A signer that may have signed: its name in the spec, and its public key, a file or a reference
-    #[arg(long, value_name = "NAME=KEY", value_parser = variable, required = true)]
+    #[arg(long, value_name = "NAME=KEY", value_parser = variable, required_unless_present = "retired")]
     pub(crate) key: Vec<(String, String)>,
+    /// The same of a signer whose signatures are no longer wanted
+    #[arg(long, value_name = "NAME=KEY", value_parser = variable)]
+    pub(crate) retired: Vec<(String, String)>,
+    /// Writes the certificates that signatures carry into this folder, and declares them
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) certificates: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) registry: RegistryArgs,
 }

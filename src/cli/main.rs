@@ -5,6 +5,7 @@
 mod apply;
 mod args;
 mod context;
+mod cosign_variables;
 mod demo;
 mod deployment;
 mod environment;
@@ -14,6 +15,7 @@ mod export;
 mod files;
 mod identity;
 mod import;
+mod imported;
 mod keys;
 mod logging;
 mod output;
@@ -28,11 +30,12 @@ mod terminal;
 mod validate;
 mod verify;
 
+use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::process;
 use std::sync::Arc;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use countersign::exit_code::ExitCode;
 
 use args::{Cli, Command};
@@ -43,11 +46,11 @@ use single::args::{AttachArgs, AttachWhat, DownloadArgs, DownloadWhat};
 use terminal::Terminal;
 
 fn main() -> process::ExitCode {
-    let cli = match Cli::try_parse() {
+    let environment = Arc::new(Process::take());
+    let cli = match parsed(&environment) {
         Ok(cli) => cli,
         Err(error) => return told_by_clap(&error).into(),
     };
-    let environment = Arc::new(Process::take());
     let terminal = Terminal::new(&cli.global, &environment);
     logging::install(&cli.global, &terminal);
     let exit = start(cli, environment, terminal).unwrap_or_else(|failed| {
@@ -57,6 +60,24 @@ fn main() -> process::ExitCode {
     });
     environment::show_typing();
     exit.into()
+}
+
+/// The command line, with cosign's variables where it is one of cosign's commands.
+fn parsed(environment: &Process) -> Result<Cli, clap::Error> {
+    let line: Vec<OsString> = std::env::args_os().collect();
+    let variable = |name: &str| environment.get(name);
+    let with = cosign_variables::with_variables(&Cli::command(), &line, variable);
+    let plain = Cli::try_parse_from(line);
+    // `verify` without an image is about a spec, and cosign's variables are not.
+    let is_of_spec = |cli: &Cli| match &cli.command {
+        Command::Verify(args) => args.images.image.is_empty(),
+        _ => false,
+    };
+    match (with, plain) {
+        (Some(_), Ok(cli)) if is_of_spec(&cli) => Ok(cli),
+        (Some(with), _) => Cli::try_parse_from(with),
+        (None, plain) => plain,
+    }
 }
 
 /// Help and version are answers; everything else that clap says is a wrong command line.

@@ -92,7 +92,11 @@ pub struct Immutable(Vec<RegistryRule>);
 impl Immutable {
     /// What `rules` say; their credentials are not kept.
     pub fn new(rules: &[RegistryRule]) -> Self {
-        let bare = rules.iter().map(|rule| RegistryRule { credentials: None, ..rule.clone() });
+        let bare = rules.iter().map(|rule| RegistryRule {
+            credentials: None,
+            token: None,
+            ..rule.clone()
+        });
         Self(bare.collect())
     }
 

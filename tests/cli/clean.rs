@@ -2,8 +2,8 @@
 
 use super::sandbox::Sandbox;
 use super::single::{SIGN, lines};
+use super::support::api_registry::ApiRegistry;
 use super::support::cosign::{Cosign, Format, KeyPair, SignOptions, VerifyOptions};
-use super::support::crane_registry::CraneRegistry;
 use super::support::docker_registry::{Deletion, DockerRegistry, Options};
 use super::support::tools::{self, Home, Tool};
 
@@ -121,7 +121,7 @@ fn each_type_takes_its_own_and_no_strangers() {
     if !tools::have(&NEEDED) {
         return;
     }
-    let (with_api, with_tag) = (CraneRegistry::start(), DockerRegistry::start());
+    let (with_api, with_tag) = (ApiRegistry::start(), DockerRegistry::start());
     let mut number = 0;
     for (kind, left) in [
         ("signature", [0, 1, 0, 1, 1]),

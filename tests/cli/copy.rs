@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::sandbox::Sandbox;
 use super::single::lines;
+use super::support::api_registry::ApiRegistry;
 use super::support::cosign::{Cosign, Format, KeyPair, SignOptions, VerifyOptions};
-use super::support::crane_registry::CraneRegistry;
 use super::support::docker_registry::DockerRegistry;
 use super::support::images::digest;
 use super::support::tools::{self, Tool};
@@ -90,7 +90,7 @@ fn referrers_go_from_any_kind_of_registry_to_any_other_and_through_layouts() {
     if !tools::have(&[Tool::Cosign3, Tool::Crane, Tool::DockerRegistry]) {
         return;
     }
-    let (with_api, with_tag) = (CraneRegistry::start(), DockerRegistry::start());
+    let (with_api, with_tag) = (ApiRegistry::start(), DockerRegistry::start());
     let (sandbox, cosign) = (Sandbox::new(), Cosign::v3());
     let key = cosign.generate_key_pair(sandbox.path(), "one", "");
     let other = cosign.generate_key_pair(sandbox.path(), "two", "");

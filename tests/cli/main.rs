@@ -17,8 +17,10 @@ mod command_line;
 mod copy;
 mod demo;
 mod explain;
+mod import;
 mod keys;
 mod plan;
+mod registry_flags;
 mod sandbox;
 mod secrets;
 #[cfg(unix)]

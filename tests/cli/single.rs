@@ -165,20 +165,6 @@ fn what_is_owed_goes_out_and_comes_back() {
 }
 
 #[test]
-fn plan_has_nothing_to_do_on_what_was_imported() {
-    let sandbox = Sandbox::new();
-    sandbox.run_with_password(&["apply", "--yes"]).expect(0);
-    let more = [&SIGN[..], &["-a", "note=${x},second=yes"]].concat();
-    sandbox.run_with_password(&more).expect(0);
-    let spec = sandbox.run(&["import", "oci:images", "--key", "release=release.pub"]).expect(0);
-    assert!(spec.stdout.contains("[signers.release]"), "{spec}");
-    assert!(spec.stdout.matches("[[images]]").count() == 3, "{spec}");
-    sandbox.write("imported.toml", &spec.stdout);
-    let plan = sandbox.run(&["plan", "-f", "imported.toml", "--detailed-exitcode"]).expect(0);
-    assert!(plan.stdout.contains("Nothing to do"), "{plan}");
-}
-
-#[test]
 fn outputs_are_cosigns_byte_for_byte() {
     if !tools::have(&[Tool::Cosign2, Tool::Cosign3, Tool::DockerRegistry]) {
         return;

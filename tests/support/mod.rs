@@ -14,11 +14,12 @@
 )]
 
 pub mod aws;
+pub mod api_registry;
 pub mod background;
 pub mod certificates;
 pub mod child;
 pub mod cosign;
-pub mod crane_registry;
+
 pub mod delay;
 pub mod docker_registry;
 pub mod fakes;

@@ -38,6 +38,24 @@ pub(crate) struct RegistryArgs {
         help_heading = "Registry"
     )]
     pub(crate) registry_password: Option<Secret<String>>,
+    /// A bearer token, as it is sent to the registry: everybody on this machine sees it in the list of processes
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        value_parser = secret,
+        conflicts_with = "registry_username",
+        help_heading = "Registry"
+    )]
+    pub(crate) registry_token: Option<Secret<String>>,
+    /// The name in the registry's certificate, where it is not that of the host
+    #[arg(long, value_name = "NAME", help_heading = "Registry")]
+    pub(crate) registry_server_name: Option<String>,
+    /// Not here: credentials of clouds come from credential helpers in Docker's configuration
+    #[arg(long, hide = true, help_heading = "Registry")]
+    pub(crate) k8s_keychain: bool,
+    /// Not here: signatures are kept apart with COSIGN_REPOSITORY
+    #[arg(long, hide = true, value_name = "PREFIX", help_heading = "Registry")]
+    pub(crate) attachment_tag_prefix: Option<String>,
 }
 
 /// What is never shown again.

@@ -55,6 +55,11 @@ use args::RegistryArgs;
 /// The name of the only signer of such a run.
 const SIGNER: &str = "key";
 
+/// A flag of cosign that is not taken, told in the same words everywhere.
+fn not_taken(flag: &str, help: &str) -> Failed {
+    Failed::new(ExitCode::Usage, "cli::not_taken", format!("{flag} is not taken")).help(help)
+}
+
 /// An image as it was written.
 pub(crate) fn parse(text: &str) -> Result<ImageRef, Failed> {
     let image: ImageRef = text.parse().map_err(|error| {
@@ -247,13 +252,27 @@ pub(crate) fn store(
 
 /// The flags as rules, each bound to a host that the command names: a password goes nowhere else.
 fn rules(args: &RegistryArgs, repositories: &[&Repository]) -> Result<Vec<RegistryRule>, Failed> {
+    if args.k8s_keychain {
+        return Err(not_taken(
+            "--k8s-keychain",
+            "name the credential helper of the cloud in Docker's configuration: `credHelpers`",
+        ));
+    }
+    if args.attachment_tag_prefix.as_ref().is_some_and(|it| !it.is_empty()) {
+        return Err(not_taken(
+            "--attachment-tag-prefix",
+            "keep signatures apart with COSIGN_REPOSITORY=HOST/REPOSITORY",
+        ));
+    }
     let identity = args.registry_client_cert.clone().zip(args.registry_client_key.clone());
     let credentials = args.registry_username.clone().zip(args.registry_password.clone());
     let silent = !args.allow_http_registry
         && !args.allow_insecure_registry
         && args.registry_cacert.is_none()
         && identity.is_none()
-        && credentials.is_none();
+        && credentials.is_none()
+        && args.registry_token.is_none()
+        && args.registry_server_name.is_none();
     let mut hosts: Vec<&str> = repositories.iter().filter_map(|it| it.host()).collect();
     hosts.sort_unstable();
     hosts.dedup();
@@ -270,6 +289,8 @@ fn rules(args: &RegistryArgs, repositories: &[&Repository]) -> Result<Vec<Regist
             plain_http: args.allow_http_registry,
             skip_tls_verify: args.allow_insecure_registry,
             credentials: credentials.clone(),
+            token: args.registry_token.clone(),
+            server_name: args.registry_server_name.clone(),
             ..RegistryRule::new(host)
         })
     };

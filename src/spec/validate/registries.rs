@@ -58,7 +58,7 @@ fn rule(
         proxy: proxy(section, access, problems),
         credentials,
         immutable_tags: section.flag("immutable_tags") == Some(true),
-        host: pattern?,
+        ..RegistryRule::new(pattern?)
     })
 }
 

@@ -96,6 +96,10 @@ pub struct RegistryRule {
     pub proxy: Option<String>,
     /// The credentials, looked up already.
     pub credentials: Option<(String, Secret<String>)>,
+    /// A bearer token that the registry itself takes, before all other credentials.
+    pub token: Option<Secret<String>>,
+    /// The name in the registry's certificate, where it is not that of the host.
+    pub server_name: Option<String>,
     /// The registry refuses to overwrite tags: a second write of a signature tag is planned as blocked.
     pub immutable_tags: bool,
 }
@@ -114,6 +118,8 @@ impl RegistryRule {
             skip_tls_verify: false,
             proxy: None,
             credentials: None,
+            token: None,
+            server_name: None,
             immutable_tags: false,
         }
     }
@@ -136,7 +142,10 @@ impl RegistryRule {
 
     /// Says whether the rule speaks of TLS, so that HTTP cannot be meant.
     pub(super) fn wants_tls(&self) -> bool {
-        self.ca_file.is_some() || self.client_identity.is_some() || self.skip_tls_verify
+        self.ca_file.is_some()
+            || self.client_identity.is_some()
+            || self.server_name.is_some()
+            || self.skip_tls_verify
     }
 }
 

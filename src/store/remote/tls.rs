@@ -17,7 +17,8 @@ pub(super) fn client_config(rule: Option<&RegistryRule>) -> Result<ClientConfig,
         true => Roots::Anyone,
         false => Roots::MachineAnd(own),
     };
-    let tls = Tls { roots, identity: identity.map_err(failure)?, server_name: None };
+    let server_name = rule.and_then(|it| it.server_name.clone());
+    let tls = Tls { roots, identity: identity.map_err(failure)?, server_name };
     tls.config().map_err(failure)
 }
 

@@ -75,8 +75,11 @@ async fn credentials(
     shared: &Shared,
     repository: &RemoteRepository,
 ) -> Result<Credentials, Failure> {
-    let declared = shared.options.rule(repository.host()).and_then(|it| it.credentials.clone());
-    match declared {
+    let rule = shared.options.rule(repository.host());
+    if let Some(token) = rule.and_then(|it| it.token.clone()) {
+        return Ok(Credentials::Token(token));
+    }
+    match rule.and_then(|it| it.credentials.clone()) {
         Some((username, password)) => Ok(Credentials::Password { username, password }),
         None => shared.credentials.find(repository.host(), repository.path()).await,
     }
