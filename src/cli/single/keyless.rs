@@ -11,7 +11,7 @@ use countersign::trust::TrustedRoot;
 use serde_json::{Value, json};
 
 use super::args::switch;
-use super::{Answers, Context, Failed, IdentityArgs, ServicesOf, read, read_text};
+use super::{Answers, Context, Failed, IdentityArgs, ServicesOf, count, read, read_text};
 
 /// cosign's own defaults, where it is told to use no signing config.
 const FULCIO: &str = "https://fulcio.sigstore.dev";
@@ -187,8 +187,9 @@ pub(crate) async fn confirm(
         return Ok(());
     }
     let who = who.map(|it| format!(" It names {it}.")).unwrap_or_default();
+    let (entries, certificates) = (entries(log_entries), count(certificates, "certificate"));
     let text = format!(
-        "This publishes {log_entries} log entries and at least {certificates} certificates, for good and for everybody, with the \
+        "This publishes {entries} and at least {certificates}, for good and for everybody, with the \
          digests of what is signed.{who}"
     );
     match context.terminal.answers {
@@ -205,4 +206,8 @@ pub(crate) async fn confirm(
         }
     }
     Ok(())
+}
+
+fn entries(number: usize) -> String {
+    if number == 1 { "1 log entry".to_owned() } else { format!("{number} log entries") }
 }
