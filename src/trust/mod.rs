@@ -14,6 +14,7 @@ mod policy;
 mod proof;
 mod root;
 mod timestamp;
+mod timestamp_info;
 
 pub use error::{EvidenceProblem, TrustError};
 pub use identity::{CertificateIdentity, GithubClaims};
