@@ -6,8 +6,6 @@
 mod body;
 mod certificate_log;
 mod error;
-#[cfg(test)]
-mod fixtures;
 mod identity;
 mod log;
 mod policy;

@@ -1,6 +1,7 @@
 //! Real evidence holds, and each lie about it is found.
 
 mod certificates;
+mod fixtures;
 mod hostile;
 
 use serde_json::{Value, json};
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 use crate::crypto::{Chain, PublicKey, SignatureBytes};
 use crate::model::Timestamp;
 use crate::payload::{Bundle, Material};
-use crate::trust::fixtures::{Sample, file, later, root, root_with, sample, samples, text};
+use crate::trust::tests::fixtures::{Sample, file, later, root, root_with, sample, samples, text};
 use crate::trust::{Content, GithubClaims, Proof, Signed, TrustedRoot, Verifier};
 
 /// The codes of what does not hold.
