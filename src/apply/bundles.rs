@@ -11,9 +11,7 @@ use crate::apply::make::{Fresh, Makers, does_not_verify};
 use crate::apply::step::{Step, StepId};
 use crate::model::{Descriptor, Digest, Index, Locator, Tag, media_type};
 use crate::observe::{failure_of, look, read_bundle, read_carrier, read_referrers, reads};
-use crate::payload::{
-    EMPTY_CONFIG, Format, NewBundle, bundle_referrer, listing_of, statement_signed_bytes,
-};
+use crate::payload::{Format, NewBundle, bundle_referrer, listing_of, statement_signed_bytes};
 use crate::plan::{Change, Failure, FailureClass, IndexFault, Target};
 use crate::report::Done;
 use crate::sigstore::Evidence;
@@ -155,15 +153,17 @@ impl Converge {
         if additions(steps).next().is_none() {
             return Ok(planned);
         }
-        let mut blobs: BTreeMap<Digest, Arc<[u8]>> =
-            BTreeMap::from([(Digest::of(EMPTY_CONFIG), EMPTY_CONFIG.into())]);
-        blobs.extend(additions(steps).map(|it| (Digest::of(&it.bundle), Arc::clone(&it.bundle))));
+        let bundles = additions(steps).map(|it| (Digest::of(&it.bundle), Arc::clone(&it.bundle)));
+        let blobs: BTreeMap<Digest, Arc<[u8]>> = bundles.collect();
         let uploads: Vec<_> =
             blobs.iter().map(|(digest, content)| self.upload(target, digest, content)).collect();
         let uploads = futures::future::try_join_all(uploads);
         let store = &*self.applier.store;
-        let (read, uploads) = futures::future::join(read_referrers(target, store), uploads).await;
+        let config = self.empty_config.upload(store, &target.signatures);
+        let (read, uploads, config) =
+            futures::future::join3(read_referrers(target, store), uploads, config).await;
         uploads?;
+        config?;
         let read = read?;
         if read.digests() != planned {
             self.look_at_referrers_again(target, &read, steps).await?;

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use tokio::sync::Semaphore;
 
 use crate::apply::Applier;
+use crate::apply::empty_config::EmptyConfig;
 use crate::apply::make::Makers;
 use crate::apply::prepare::prepare;
 use crate::apply::remove::{TagsByDigest, delete};
@@ -34,6 +35,7 @@ pub(super) struct Converge {
     pub(super) applier: Applier,
     pub(super) signers: Arc<Signers>,
     pub(super) tags: TagsByDigest,
+    pub(super) empty_config: EmptyConfig,
     /// As many as are worked on side by side.
     pub(super) turns: Arc<Semaphore>,
 }

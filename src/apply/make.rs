@@ -111,7 +111,7 @@ async fn remembered(
         let declared = state.profile.certificate.as_ref();
         match (&state.profile.identity, certificate) {
             (None, found) => state.public_key() == Some(key) && found == declared,
-            (Some(policy), Some(found)) => witness.vouches_for(found, policy),
+            (Some(policy), Some(found)) => witness.vouches_for(found, policy, want.format),
             (Some(_), None) => false,
         }
     };
@@ -123,7 +123,7 @@ async fn remembered(
     let chain = state.profile.chain.clone();
     let evidence = Evidence { log_entries: vec![entry], timestamps: Vec::new() };
     let mut fresh = Fresh { signature, public_key, certificate, chain, evidence };
-    fresh.evidence.timestamps = witness.stamp(&fresh.signed(content)).await?;
+    fresh.evidence.timestamps = witness.stamp(&fresh.signed(content), want.format).await?;
     Ok(Some(fresh))
 }
 

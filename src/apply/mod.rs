@@ -5,8 +5,10 @@
 
 mod bundles;
 mod converge;
+mod empty_config;
 mod make;
 mod prepare;
+mod referrers;
 mod remove;
 mod single;
 mod step;
@@ -20,9 +22,11 @@ use futures::StreamExt as _;
 use futures::stream;
 use tokio::sync::{Semaphore, watch};
 
+pub use referrers::delete_referrers;
 pub use single::{Made, Removed, delete_tag};
 
 use crate::apply::converge::Converge;
+use crate::apply::empty_config::EmptyConfig;
 use crate::apply::remove::TagsByDigest;
 use crate::apply::turn::Turn;
 use crate::event::{Event, Listener};
@@ -96,6 +100,7 @@ impl Applier {
             applier: self.clone(),
             signers: Arc::clone(signers),
             tags: TagsByDigest::default(),
+            empty_config: EmptyConfig::default(),
             turns: Arc::new(Semaphore::new(self.jobs.max(1))),
         });
         let under_way = if self.witnesses.is_empty() { self.jobs } else { self.jobs.max(WAITING) };

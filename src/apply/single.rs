@@ -20,6 +20,8 @@ pub struct Made {
     pub payload: Arc<[u8]>,
     /// The signature, in base64.
     pub signature: String,
+    /// The certificate that came with it, in PEM.
+    pub certificate: Option<String>,
 }
 
 /// Whether there was something to remove.
@@ -48,7 +50,8 @@ impl Applier {
         let prepared = prepare(change, digest, &makers, None).await?;
         let signature = prepared.addition.annotations.get(annotation::SIGNATURE);
         let signature = signature.cloned().unwrap_or_default();
-        Ok(Made { payload: prepared.payload, signature })
+        let certificate = prepared.addition.annotations.get(annotation::CERTIFICATE).cloned();
+        Ok(Made { payload: prepared.payload, signature, certificate })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, BufRead as _, Write};
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -71,7 +71,7 @@ pub(crate) async fn run(args: &ApplyArgs, context: &Context) -> Result<ExitCode,
     check_guards(args, &plan)?;
     let summary = plan.summary();
     if summary.is_pending() && !args.yes && context.terminal.answers == Answers::Person {
-        ask(context).await?;
+        context.confirmed("Write this? Only `yes` is taken: ").await?;
     }
     let report = write(plan, &signers, &session, &outputs, context).await;
     outputs.page(context, |style, page| match (summary.is_pending(), summary.blocked) {
@@ -127,20 +127,6 @@ fn check_guards(args: &ApplyArgs, plan: &Plan) -> Result<(), Failed> {
         Failed::new(ExitCode::Guarded, guarded.code(), guarded.to_string())
             .help(format!("nothing was written; if all of it is meant, add {}", guarded.flag()))
     })
-}
-
-async fn ask(context: &Context) -> Result<(), Failed> {
-    let mut out = io::stderr().lock();
-    out.write_all(b"Write this? Only `yes` is taken: ").and_then(|()| out.flush())?;
-    drop(out);
-    let answer = tokio::task::spawn_blocking(|| {
-        let mut line = String::new();
-        io::stdin().lock().read_line(&mut line).map(|_| line)
-    });
-    match context.unless_interrupted(answer).await? {
-        Ok(Ok(line)) if line.trim() == "yes" => Ok(()),
-        _ => Err(Failed::new(ExitCode::Error, "cli::declined", "not applied: nothing was written")),
-    }
 }
 
 fn read_saved(path: &Path) -> Result<PlanFile, Failed> {

@@ -123,7 +123,7 @@ pub(crate) enum Command {
     /// Signs, attaches and cleans until the registries are as declared
     Apply(ApplyArgs),
     /// Checks that every image is as declared, or with --key the images that are named; reads only
-    Verify(VerifyArgs),
+    Verify(Box<VerifyArgs>),
     /// Checks a spec, without any registry and any key
     Validate(ValidateArgs),
     /// Shows every signature of an image, whose it is, and why it counts or not

@@ -1,6 +1,6 @@
 //! What a command runs in: environment, terminal, clock; and from a spec to stores and keys.
 
-use std::io;
+use std::io::{self, BufRead as _, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -227,6 +227,28 @@ impl Context {
         let plan = self.unless_interrupted(session.observer.plan(&session.desired, &bar)).await;
         bar.clear();
         plan
+    }
+
+    /// Asks at the terminal.
+    ///
+    /// # Errors
+    ///
+    /// `cli::declined` for every answer but `yes`.
+    pub(crate) async fn confirmed(&self, question: &str) -> Result<(), Failed> {
+        let mut out = io::stderr().lock();
+        out.write_all(question.as_bytes()).and_then(|()| out.flush())?;
+        drop(out);
+        let answer = tokio::task::spawn_blocking(|| {
+            let mut line = String::new();
+            io::stdin().lock().read_line(&mut line).map(|_| line)
+        });
+        match self.unless_interrupted(answer).await? {
+            Ok(Ok(line)) if line.trim() == "yes" => Ok(()),
+            _ => {
+                let text = "not done: nothing was written";
+                Err(Failed::new(ExitCode::Error, "cli::declined", text))
+            }
+        }
     }
 
     /// Does what only reads; a signal ends it at once.

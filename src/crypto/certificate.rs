@@ -137,6 +137,11 @@ impl Certificate {
         names.into_iter().map(|(_, name)| name).collect()
     }
 
+    /// Says whether it names itself as its issuer: a root.
+    pub fn is_self_issued(&self) -> bool {
+        self.x509().issuer == self.x509().subject
+    }
+
     /// The value of an extension: the content of its octet string.
     pub(crate) fn extension(&self, id: &ObjectIdentifier) -> Option<&[u8]> {
         let extensions = self.x509().extensions.as_deref().unwrap_or_default();

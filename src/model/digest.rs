@@ -76,6 +76,15 @@ impl Digest {
         })
     }
 
+    /// Hashes content that comes in pieces.
+    pub fn hasher(algorithm: Algorithm) -> DigestHasher {
+        use aws_lc_rs::digest::{Context, SHA256, SHA512};
+        DigestHasher(match algorithm {
+            Algorithm::Sha256 => Context::new(&SHA256),
+            Algorithm::Sha512 => Context::new(&SHA512),
+        })
+    }
+
     /// Says whether `content` has this digest.
     pub fn matches(&self, content: &[u8]) -> bool {
         Self::with(self.algorithm(), content) == *self
@@ -106,6 +115,22 @@ impl Digest {
     pub fn short(&self) -> String {
         let hex = self.hex();
         format!("{}:{}", self.algorithm().name(), hex.get(..12).unwrap_or(&hex))
+    }
+}
+
+/// A digest in the making: see [`Digest::hasher`].
+#[derive(Clone)]
+pub struct DigestHasher(aws_lc_rs::digest::Context);
+
+impl DigestHasher {
+    /// Takes the next piece.
+    pub fn update(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    /// Says whether everything that was taken has the digest `expected`.
+    pub fn matches(self, expected: &Digest) -> bool {
+        self.0.finish().as_ref() == expected.as_bytes()
     }
 }
 

@@ -52,6 +52,14 @@ pub struct Platform {
     pub extra: Map<String, Value>,
 }
 
+impl Platform {
+    /// Says whether `wanted` means it: `linux/arm64` means every variant, `linux/arm64/v8` only that one.
+    pub fn is(&self, wanted: &str) -> bool {
+        let own = self.to_string();
+        own == wanted || own.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('/'))
+    }
+}
+
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.os, self.architecture)?;

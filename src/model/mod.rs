@@ -11,7 +11,7 @@ mod repository;
 mod secret;
 mod time;
 
-pub use digest::{Algorithm, Digest, DigestError};
+pub use digest::{Algorithm, Digest, DigestError, DigestHasher};
 pub use environment::Environment;
 pub use glob::{Glob, GlobError};
 pub use manifest::{Annotations, Descriptor, Index, Manifest, ManifestError, Platform, media_type};

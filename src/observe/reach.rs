@@ -243,15 +243,11 @@ fn chosen<'a>(image: &'a Image, entries: &'a [Descriptor]) -> impl Iterator<Item
     entries.iter().filter(|entry| {
         image.platforms.is_empty()
             || media_type::is_index(&entry.media_type)
-            || entry.platform.as_ref().is_some_and(|platform| {
-                image.platforms.iter().any(|wanted| is_platform(wanted, &platform.to_string()))
-            })
+            || entry
+                .platform
+                .as_ref()
+                .is_some_and(|platform| image.platforms.iter().any(|wanted| platform.is(wanted)))
     })
-}
-
-/// `linux/arm64` takes every variant; `linux/arm64/v8` only that one.
-fn is_platform(wanted: &str, found: &str) -> bool {
-    found == wanted || found.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('/'))
 }
 
 fn missing_platforms(image: &Image, seen: &Seen, name: &str) -> Vec<Failure> {
@@ -259,9 +255,7 @@ fn missing_platforms(image: &Image, seen: &Seen, name: &str) -> Vec<Failure> {
     let nested = entries.iter().any(|entry| media_type::is_index(&entry.media_type));
     let missing = image.platforms.iter().filter(|wanted| {
         !nested
-            && !entries.iter().any(|entry| {
-                entry.platform.as_ref().is_some_and(|it| is_platform(wanted, &it.to_string()))
-            })
+            && !entries.iter().any(|entry| entry.platform.as_ref().is_some_and(|it| it.is(wanted)))
     });
     let failures = missing.map(|wanted| {
         Failure::error("image::platform_missing", format!("{name} has no image for {wanted}"))

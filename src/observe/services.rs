@@ -23,7 +23,7 @@ fn use_of(choice: &Choice<'_>, format: Format) -> Result<ServiceUse, Failure> {
         authority.map_err(|error| Failure::from(&error))?;
     }
     let logs = choice.logs(format).map_err(|reason| no_log(format, reason))?;
-    let timestamps = choice.authorities()?.len();
+    let timestamps = choice.authorities(format)?.len();
     // Rekor v2 signs no time.
     let proves_time = timestamps > 0 || logs.iter().any(|it| it.version < 2);
     if is_identity && !proves_time {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::keys::{KeyError, KeyErrorKind, Keyring};
 use crate::model::{SignerName, Timestamp};
 use crate::observe::services::services_of;
+use crate::payload::Format;
 use crate::plan::{
     Ability, Desired, Failure, FailureClass, Prune, Services, SignerKey, SignerProfile,
     SignerState, SignerTrust, Signers, Target,
@@ -62,7 +63,7 @@ pub async fn open_signers(
         let trust = match opened {
             Some(Ok(opened)) => SignerTrust::Known(trust_of(profile, &opened.root)),
             Some(Err(reason)) if trusting(name, profile) => SignerTrust::Unknown(reason.clone()),
-            Some(Err(_)) | None if profile.timestamps() > 0 => {
+            Some(Err(_)) | None if profile.timestamps(Format::Bundle) > 0 => {
                 SignerTrust::Known(trust_of(profile, &Arc::default()))
             }
             Some(Err(_)) | None => SignerTrust::NotNeeded,

@@ -10,19 +10,20 @@ use crate::observe::examine::{read_carrier, read_payload};
 use crate::observe::failure_of;
 use crate::observe::referrers::{MAX_BUNDLE, SIDE_BY_SIDE, read_referrers};
 use crate::payload::{
-    Bundle, Claim, Format, Material, ReferrerKind, SIGN_PREDICATE, Statement, annotation,
-    referrer_kind,
+    Bundle, Claim, Format, LogEntry, Material, ReferrerKind, SIGN_PREDICATE, Statement, annotation,
+    referrer_kind, timestamp_from_annotation,
 };
 use crate::plan::{Failure, Presented, Target};
 use crate::store::ReadStore;
+use crate::trust::Content;
 
 /// What is stored for a subject, and what could not be read of it.
 #[derive(Clone, Debug, Default)]
 pub struct StoredSignatures {
     /// The signatures: bundles in the order of their list, then those of the tag in the order of its manifest.
     pub signatures: Vec<Stored>,
-    /// How many bundles there are, attestations included: one is enough for cosign 3 to ignore the tag.
-    pub bundles: usize,
+    /// The referrers whose bundles are attestations.
+    pub attestations: Vec<Digest>,
     /// What could not be read.
     pub unreadable: Vec<Failure>,
 }
@@ -39,19 +40,41 @@ pub struct Stored {
     certificate: Option<Result<Certificate, CertificateError>>,
     chain: Option<Chain>,
     claim: Option<Claim>,
+    log_entries: Vec<LogEntry>,
+    timestamps: Vec<Vec<u8>>,
     passed_over: Option<&'static str>,
 }
 
 /// Where a signature is stored.
 #[derive(Clone, Debug)]
 pub enum StoredAt {
-    /// In a bundle, which is here as it was written.
-    Bundle(Bytes),
+    /// In a bundle.
+    Bundle {
+        /// The manifest that carries it.
+        referrer: Digest,
+        /// The bundle as it was written.
+        text: Bytes,
+    },
     /// In a layer behind the signature tag.
-    Layer(Descriptor),
+    Layer(Box<Descriptor>),
 }
 
 impl StoredSignatures {
+    /// Says whether there is any bundle, attestations included: then cosign 3 ignores the tag.
+    pub fn has_bundles(&self) -> bool {
+        let is_bundle = |it: &Stored| it.format() == Format::Bundle;
+        !self.attestations.is_empty() || self.signatures.iter().any(is_bundle)
+    }
+
+    /// The manifests of all bundles, attestations included.
+    pub fn referrers(&self) -> impl Iterator<Item = &Digest> {
+        let own = self.signatures.iter().filter_map(|it| match &it.place {
+            StoredAt::Bundle { referrer, .. } => Some(referrer),
+            StoredAt::Layer(_) => None,
+        });
+        own.chain(&self.attestations)
+    }
+
     /// All of them, where all could be read.
     ///
     /// # Errors
@@ -66,7 +89,7 @@ impl Stored {
     /// Its format.
     pub fn format(&self) -> Format {
         match self.place {
-            StoredAt::Bundle(_) => Format::Bundle,
+            StoredAt::Bundle { .. } => Format::Bundle,
             StoredAt::Layer(_) => Format::SimpleSigning,
         }
     }
@@ -104,6 +127,12 @@ impl Stored {
             claim: self.claim(),
             certificate: self.certificate.as_ref().map(Result::as_ref),
             chain: self.chain(),
+            content: match self.place {
+                StoredAt::Bundle { .. } => Content::Statement(&self.payload),
+                StoredAt::Layer(_) => Content::Message(&self.payload),
+            },
+            log_entries: &self.log_entries,
+            timestamps: &self.timestamps,
             passed_over: self.passed_over,
         }
     }
@@ -116,15 +145,23 @@ impl Stored {
             certificate: text(annotation::CERTIFICATE).map(Certificate::from_pem),
             chain: text(annotation::CHAIN).and_then(|it| Chain::from_pem(it).ok()),
             claim: Claim::parse(&payload).ok(),
+            log_entries: text(annotation::BUNDLE)
+                .and_then(|it| LogEntry::from_annotation(it).ok())
+                .into_iter()
+                .collect(),
+            timestamps: text(annotation::TIMESTAMP)
+                .and_then(timestamp_from_annotation)
+                .into_iter()
+                .collect(),
             signed: payload.clone(),
-            place: StoredAt::Layer(layer.clone()),
+            place: StoredAt::Layer(Box::new(layer.clone())),
             passed_over: None,
             payload,
         }
     }
 
     /// A bundle that is a signature; none where it is an attestation.
-    fn in_bundle(bytes: Bytes, bundle: Bundle, subject: &Digest) -> Option<Self> {
+    fn in_bundle(place: StoredAt, bundle: Bundle, subject: &Digest) -> Option<Self> {
         let statement = bundle.has_statement().then(|| Statement::parse(&bundle.envelope.payload));
         let statement = statement.flatten().filter(|it| it.predicate_type == SIGN_PREDICATE)?;
         let signed = bundle.envelope.signed_bytes().into();
@@ -132,6 +169,8 @@ impl Stored {
             passed_over: bundle.passed_over(),
             signature: bundle.signature().cloned(),
             claim: statement.claim(subject),
+            log_entries: bundle.log_entries,
+            timestamps: bundle.timestamps,
             certificate: match bundle.material {
                 Material::Certificate(certificate) => Some(Ok(certificate)),
                 Material::Key(_) | Material::None => None,
@@ -139,7 +178,7 @@ impl Stored {
             chain: None,
             payload: bundle.envelope.payload.into(),
             signed,
-            place: StoredAt::Bundle(bytes),
+            place,
         })
     }
 }
@@ -153,11 +192,8 @@ pub async fn stored(target: &Target, store: &dyn ReadStore) -> StoredSignatures 
     let mut all = StoredSignatures::default();
     for read in bundles.into_iter().chain(layers) {
         match read {
-            Ok(Read::Signature(found)) => {
-                all.bundles += usize::from(found.format() == Format::Bundle);
-                all.signatures.push(*found);
-            }
-            Ok(Read::Attestation) => all.bundles += 1,
+            Ok(Read::Signature(found)) => all.signatures.push(*found),
+            Ok(Read::Attestation(referrer)) => all.attestations.push(referrer),
             Ok(Read::Other) => {}
             Err(failure) => all.unreadable.push(failure),
         }
@@ -167,7 +203,7 @@ pub async fn stored(target: &Target, store: &dyn ReadStore) -> StoredSignatures 
 
 /// What a layer or a referrer turned out to be.
 enum Read {
-    Attestation,
+    Attestation(Digest),
     Other,
     Signature(Box<Stored>),
 }
@@ -211,14 +247,16 @@ async fn in_referrer(
         Err(error) => return Err(failure_of(&error)),
     };
     let Ok(manifest) = Manifest::parse(&fetched.bytes) else { return Ok(Read::Other) };
+    let attestation = || Read::Attestation(entry.digest.clone());
     match referrer_kind(&manifest, subject) {
-        ReferrerKind::Attestation(_) => Ok(Read::Attestation),
-        ReferrerKind::Bundle(layer) if layer.size > MAX_BUNDLE => Ok(Read::Attestation),
+        ReferrerKind::Attestation(_) => Ok(attestation()),
+        ReferrerKind::Bundle(layer) if layer.size > MAX_BUNDLE => Ok(attestation()),
         ReferrerKind::Bundle(layer) => {
-            let bytes = store.blob(place, layer).await.map_err(|error| failure_of(&error))?;
-            let Ok(bundle) = Bundle::parse(&bytes) else { return Ok(Read::Other) };
-            let found = Stored::in_bundle(bytes, bundle, subject);
-            Ok(found.map_or(Read::Attestation, |it| Read::Signature(Box::new(it))))
+            let text = store.blob(place, layer).await.map_err(|error| failure_of(&error))?;
+            let Ok(bundle) = Bundle::parse(&text) else { return Ok(Read::Other) };
+            let at = StoredAt::Bundle { referrer: entry.digest.clone(), text };
+            let found = Stored::in_bundle(at, bundle, subject);
+            Ok(found.map_or_else(attestation, |it| Read::Signature(Box::new(it))))
         }
         ReferrerKind::Experimental | ReferrerKind::Other | ReferrerKind::Stranger => {
             Ok(Read::Other)

@@ -40,6 +40,16 @@ pub enum Format {
 }
 
 impl Format {
+    /// How many log entries, and how many timestamps, a signature can carry.
+    ///
+    /// A layer of a simple signature has one annotation for each.
+    pub fn most_evidence(self) -> usize {
+        match self {
+            Self::SimpleSigning => 1,
+            Self::Bundle => usize::MAX,
+        }
+    }
+
     /// The name in a spec.
     pub fn name(self) -> &'static str {
         match self {

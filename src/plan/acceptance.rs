@@ -1,11 +1,14 @@
 //! Whether `cosign verify` accepts a signature: by a key or by authorities, with its claims. Pure.
 
+use std::sync::Arc;
+
 use crate::crypto::{
     Authorities, Certificate, CertificateError, Chain, Hash, IdentityPattern, PublicKey,
     SignatureBytes,
 };
 use crate::model::{Annotations, Digest, Timestamp};
-use crate::payload::Claim;
+use crate::payload::{Claim, LogEntry};
+use crate::trust::{Content, Proof, Signed, TrustError, TrustedRoot, Verifier};
 
 /// What a signature must be to be accepted.
 #[derive(Clone, Debug)]
@@ -16,8 +19,31 @@ pub struct Acceptance {
     pub claims: Claims,
     /// The hash that it must be made over; Ed25519 has its own.
     pub hash: Hash,
+    /// What must prove it besides.
+    pub proof: Required,
     /// The time at which a certificate without proof of time must be valid.
     pub now: Timestamp,
+}
+
+/// What must prove a signature besides itself. What is not required is not looked at, as in cosign.
+#[derive(Clone, Debug, Default)]
+pub struct Required {
+    /// Who vouches for it; `None` where nothing is required.
+    pub root: Option<Arc<TrustedRoot>>,
+    /// Whether there must be an entry in a transparency log.
+    pub log_entry: Asked,
+    /// Whether there must be a timestamp.
+    pub timestamp: Asked,
+}
+
+/// Whether something is asked for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Asked {
+    /// It must be there.
+    Required,
+    /// It is not looked at.
+    #[default]
+    Ignored,
 }
 
 /// Who must have signed.
@@ -30,6 +56,15 @@ pub enum Trust {
         authorities: Authorities,
         /// Who must be named.
         identity: IdentityPattern,
+    },
+    /// Whoever is named by a certificate that came with the signature, and that an authority of this root issued.
+    Identity {
+        /// Who may certify.
+        root: Arc<TrustedRoot>,
+        /// Who must be named.
+        identity: IdentityPattern,
+        /// Whether a log of certificates must have promised to record it.
+        certificate_log: Asked,
     },
     /// This key, whatever certificate came with the signature.
     Key(PublicKey),
@@ -57,6 +92,12 @@ pub struct Presented<'a> {
     pub certificate: Option<Result<&'a Certificate, &'a CertificateError>>,
     /// The chain that came with it.
     pub chain: Option<&'a Chain>,
+    /// What is signed, as log entries name it.
+    pub content: Content<'a>,
+    /// The entries in transparency logs that came with it.
+    pub log_entries: &'a [LogEntry],
+    /// The timestamps (RFC 3161, DER) that came with it.
+    pub timestamps: &'a [Vec<u8>],
     /// Why verifiers pass over the form that it has, though it may be good.
     pub passed_over: Option<&'static str>,
 }
@@ -70,6 +111,9 @@ pub enum Rejection {
     /// Its certificate cannot be trusted, or is not valid now.
     #[error("its certificate is not trusted: {0}")]
     Certificate(#[from] CertificateError),
+    /// No authority of the root issued its certificate, or no log promised to record it.
+    #[error("its certificate is not trusted: {0}")]
+    CertificateOfRoot(String),
     /// Its certificate names somebody else.
     #[error("{0}")]
     Identity(String),
@@ -79,6 +123,12 @@ pub enum Rejection {
     /// It says nothing about an image.
     #[error("it says nothing about an image")]
     NoClaim,
+    /// It has no entry in a log, or none that holds.
+    #[error("it has no entry in a transparency log that holds{0}")]
+    NoLogEntry(String),
+    /// It has no timestamp, or none that holds.
+    #[error("it has no timestamp that holds{0}")]
+    NoTimestamp(String),
     /// The key did not make it over these bytes with this hash.
     #[error("it is not by this key with {0}")]
     OtherKey(Hash),
@@ -105,26 +155,81 @@ impl Acceptance {
         let certificate = presented.certificate.transpose().map_err(Clone::clone)?;
         let key = match &self.trust {
             Trust::Key(key) => key,
-            Trust::Authorities { authorities, identity } => {
-                let certificate = certificate.ok_or(Rejection::NoCertificate)?;
-                authorities.verify(certificate, presented.chain, self.now)?;
-                identity.check(certificate).map_err(Rejection::Identity)?;
-                certificate.public_key()
+            Trust::Authorities { .. } | Trust::Identity { .. } => {
+                certificate.ok_or(Rejection::NoCertificate)?.public_key()
             }
         };
-        let by_key = |it: &SignatureBytes| key.verifies(presented.signed, it, self.hash);
-        if !presented.signature.is_some_and(by_key) {
-            return Err(Rejection::OtherKey(self.hash));
+        let signature = presented
+            .signature
+            .filter(|it| key.verifies(presented.signed, it, self.hash))
+            .ok_or(Rejection::OtherKey(self.hash))?;
+        let at = self.proven(presented, signature, key)?.unwrap_or(self.now);
+        if let Some(certificate) = certificate {
+            self.check_certificate(certificate, presented.chain, at)?;
         }
-        if let Claims::Checked(annotations) = &self.claims {
-            check_claim(presented.claim, subject, annotations)?;
-        }
-        // A certificate without proof of time must hold now, also where the key is given.
-        match certificate {
-            Some(certificate) => Ok(certificate.check_valid(self.now)?),
-            None => Ok(()),
+        match &self.claims {
+            Claims::Checked(annotations) => check_claim(presented.claim, subject, annotations),
+            Claims::Unchecked => Ok(()),
         }
     }
+
+    /// Who certifies, at the time of the signature; also where the key is given the certificate must hold then.
+    fn check_certificate(
+        &self,
+        certificate: &Certificate,
+        chain: Option<&Chain>,
+        at: Timestamp,
+    ) -> Result<(), Rejection> {
+        let identity = match &self.trust {
+            Trust::Key(_) => return Ok(certificate.check_valid(at)?),
+            Trust::Authorities { authorities, identity } => {
+                authorities.verify(certificate, chain, at)?;
+                identity
+            }
+            Trust::Identity { root, identity, certificate_log } => {
+                let found = match certificate_log {
+                    Asked::Required => root.identity_of(certificate, chain, at),
+                    Asked::Ignored => root.identity_without_log(certificate, chain, at),
+                };
+                let untrusted = |error: TrustError| Rejection::CertificateOfRoot(error.message);
+                found.map_err(untrusted)?;
+                identity
+            }
+        };
+        identity.check(certificate).map_err(Rejection::Identity)
+    }
+
+    /// When the signature was made, as far as what is required proves it.
+    fn proven(
+        &self,
+        presented: &Presented<'_>,
+        signature: &SignatureBytes,
+        key: &PublicKey,
+    ) -> Result<Option<Timestamp>, Rejection> {
+        let Required { root: Some(root), log_entry, timestamp } = &self.proof else {
+            return Ok(None);
+        };
+        let certificate = presented.certificate.and_then(Result::ok);
+        let certificate = certificate.filter(|it| it.public_key() == key);
+        let verifier = certificate.map_or(Verifier::Key(key), Verifier::Certificate);
+        let signed = Signed { content: presented.content, signature, verifier };
+        let entries = if *log_entry == Asked::Required { presented.log_entries } else { &[] };
+        let tokens = if *timestamp == Asked::Required { presented.timestamps } else { &[] };
+        let proof = root.prove(&signed, entries, tokens, self.now);
+        if *log_entry == Asked::Required && proof.log_entries == 0 {
+            return Err(Rejection::NoLogEntry(why(&proof)));
+        }
+        if *timestamp == Asked::Required && proof.timestamps == 0 {
+            return Err(Rejection::NoTimestamp(why(&proof)));
+        }
+        Ok(proof.earliest)
+    }
+}
+
+/// What is there and does not hold.
+fn why(proof: &Proof) -> String {
+    let problems: Vec<&str> = proof.problems.iter().map(|it| it.message.as_str()).collect();
+    if problems.is_empty() { String::new() } else { format!(": {}", problems.join("; ")) }
 }
 
 fn check_claim(
@@ -174,7 +279,13 @@ mod tests {
 
     fn check(made: &Made, claims: Claims, hash: Hash, subject: &Digest) -> Result<(), Rejection> {
         let trust = Trust::Key(made.key.clone());
-        let acceptance = Acceptance { trust, claims, hash, now: Timestamp::from_seconds(0) };
+        let acceptance = Acceptance {
+            trust,
+            claims,
+            hash,
+            proof: Required::default(),
+            now: Timestamp::from_seconds(0),
+        };
         let claim = Claim::parse(&made.payload).ok();
         let presented = Presented {
             signed: &made.payload,
@@ -182,6 +293,9 @@ mod tests {
             claim: claim.as_ref(),
             certificate: None,
             chain: None,
+            content: Content::Message(&made.payload),
+            log_entries: &[],
+            timestamps: &[],
             passed_over: None,
         };
         acceptance.check(&presented, subject)
@@ -227,6 +341,7 @@ mod tests {
             trust: Trust::Authorities { authorities, identity },
             claims: Claims::Unchecked,
             hash: Hash::Sha256,
+            proof: Required::default(),
             now: Timestamp::from_seconds(0),
         };
         let presented = Presented {
@@ -235,6 +350,9 @@ mod tests {
             claim: None,
             certificate: None,
             chain: None,
+            content: Content::Message(&made.payload),
+            log_entries: &[],
+            timestamps: &[],
             passed_over: None,
         };
         assert_eq!(acceptance.check(&presented, &digest()), Err(Rejection::NoCertificate));

@@ -147,7 +147,7 @@ pub(crate) fn differences(
         let before = witnesses(carried.log_entries, 0, faults(found, |code| !is_of_time(code)));
         differ(Field::LogEntry, before, "1".to_owned());
     }
-    let timestamps = state.profile.timestamps();
+    let timestamps = state.profile.timestamps(want.format);
     if usize::from(held.timestamps) < timestamps {
         let before = witnesses(carried.timestamps, held.timestamps, faults(found, is_of_time));
         differ(Field::Timestamp, before, timestamps.to_string());

@@ -65,9 +65,11 @@ impl SignerProfile {
         }
     }
 
-    /// How many timestamps every signature must carry.
-    pub fn timestamps(&self) -> usize {
-        self.timestamp_authorities.as_ref().map_or(0, Vec::len)
+    /// How many timestamps every signature must carry: those of all authorities that the signer names; a simple
+    /// signature has a place for one.
+    pub fn timestamps(&self, format: Format) -> usize {
+        let named = self.timestamp_authorities.as_ref().map_or(0, Vec::len);
+        named.min(format.most_evidence())
     }
 }
 

@@ -58,7 +58,8 @@ fn unproven(
     now: Timestamp,
 ) -> Option<Failure> {
     let profile = &state.profile;
-    let (log_entries, timestamps) = (usize::from(profile.transparency_log), profile.timestamps());
+    let (log_entries, timestamps) =
+        (usize::from(profile.transparency_log), profile.timestamps(want.format));
     if log_entries + timestamps == 0 {
         return None;
     }

@@ -24,7 +24,7 @@ mod warning;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use acceptance::{Acceptance, Claims, Presented, Rejection, Trust};
+pub use acceptance::{Acceptance, Asked, Claims, Presented, Rejection, Required, Trust};
 pub use bundles::{bundle_warnings, hidden_by_bundle};
 pub use change::{Action, Change, Difference, Field, Standing};
 pub use desired::{

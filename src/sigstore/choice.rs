@@ -22,7 +22,7 @@ pub fn no_config(signer: &SignerName) -> Failure {
 
 /// Says whether somebody bears witness to the signatures of such a signer.
 pub(super) fn needs_witness(profile: &SignerProfile) -> bool {
-    profile.identity.is_some() || profile.transparency_log || profile.timestamps() > 0
+    profile.identity.is_some() || profile.transparency_log || profile.timestamps(Format::Bundle) > 0
 }
 
 /// Says whether the services for such a signer stand in a signing config.
@@ -31,25 +31,29 @@ pub(super) fn needs_config(profile: &SignerProfile) -> bool {
 }
 
 impl Choice<'_> {
-    /// The logs for signatures of `format`; none where the signer wants no entries.
+    /// The logs for signatures of `format`, as many as they can carry entries of; none where the signer wants none.
     pub(crate) fn logs(&self, format: Format) -> Result<Vec<Endpoint>, Failure> {
         if !self.profile.transparency_log {
             return Ok(Vec::new());
         }
-        self.config()?.logs(format, self.now).map_err(|error| Failure::from(&error))
+        let chosen = self.config()?.logs(format, self.now);
+        let chosen = chosen.map_err(|error| Failure::from(&error))?;
+        Ok(chosen.into_iter().take(format.most_evidence()).collect())
     }
 
-    /// Those that the signer names itself; for an identity else those of the signing config.
-    pub(crate) fn authorities(&self) -> Result<Vec<String>, Failure> {
-        match &self.profile.timestamp_authorities {
-            Some(named) => Ok(named.iter().map(|it| it.url.clone()).collect()),
-            None if self.profile.identity.is_none() => Ok(Vec::new()),
+    /// The authorities that the signer names itself; for an identity else those of the signing config. As many as a
+    /// signature of `format` can carry timestamps of.
+    pub(crate) fn authorities(&self, format: Format) -> Result<Vec<String>, Failure> {
+        let urls: Vec<String> = match &self.profile.timestamp_authorities {
+            Some(named) => named.iter().map(|it| it.url.clone()).collect(),
+            None if self.profile.identity.is_none() => Vec::new(),
             None => {
                 let chosen = self.config()?.timestamp_authorities(self.now);
                 let chosen = chosen.map_err(|error| Failure::from(&error))?;
-                Ok(chosen.into_iter().map(|it| it.url).collect())
+                chosen.into_iter().map(|it| it.url).collect()
             }
-        }
+        };
+        Ok(urls.into_iter().take(format.most_evidence()).collect())
     }
 
     pub(crate) fn config(&self) -> Result<&SigningConfig, Failure> {

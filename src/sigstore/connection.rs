@@ -70,11 +70,10 @@ impl Connection {
             let kind = ServiceErrorKind::Refused;
             ServiceError::new(service, "use the address", url, kind, said)
         };
-        let mut base = Url::parse(url).map_err(|error| wrong(&error.to_string()))?;
+        let base = Url::parse(url).map_err(|error| wrong(&error.to_string()))?;
         if !matches!(base.scheme(), "http" | "https") || base.cannot_be_a_base() {
             return Err(wrong("it is no http or https URL"));
         }
-        base.set_path(&base.path().trim_end_matches('/').to_owned());
         let environment = &*network.environment;
         let http = Http::new(&base, Tls::default(), TIMEOUT, network.patience, environment);
         let at = SafeUrl::new(base.clone());
@@ -87,6 +86,9 @@ impl Connection {
     /// The address of `path` below that of the service: `/api/v1/log`; empty for the address itself.
     pub(super) fn url(&self, path: &str) -> Url {
         let mut url = self.base.clone();
+        if path.is_empty() {
+            return url;
+        }
         url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
         url
     }
@@ -111,6 +113,12 @@ impl Connection {
         });
         self.is_failing.store(failed, Ordering::Relaxed);
         answer
+    }
+
+    /// Sends a request once: whoever asks can do without the answer.
+    pub(super) async fn ask(&self, call: &Call) -> Result<Answer, HttpFailure> {
+        let _permit = self.permits.acquire().await.ok();
+        self.http.send_within(Duration::ZERO, call).await
     }
 
     /// Says what could not be done.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use reqwest::StatusCode;
+
 use crate::model::SafeUrl;
 use crate::plan::{Failure, FailureClass};
 use crate::wire::http::{HttpFailure, HttpFailureKind};
@@ -156,6 +158,8 @@ impl ServiceError {
         failure: &HttpFailure,
     ) -> Self {
         let kind = match failure.kind {
+            // It will never be able to do it.
+            _ if failure.status == Some(StatusCode::NOT_IMPLEMENTED) => ServiceErrorKind::Refused,
             HttpFailureKind::Permission => ServiceErrorKind::Permission,
             HttpFailureKind::Throttled => ServiceErrorKind::Throttled,
             HttpFailureKind::Tls => ServiceErrorKind::Tls,

@@ -24,4 +24,4 @@ pub use fulcio::Fulcio;
 pub use rekor::{Log, Recorded, RekorV1, RekorV2};
 pub use timestamp::TimestampAuthority;
 pub use tuf::{TrustMaterial, Tuf, TufOptions};
-pub use witnesses::{Evidence, Remembered, Witness, WitnessPool, Witnesses};
+pub use witnesses::{Called, Evidence, Remembered, Witness, WitnessPool, Witnesses};

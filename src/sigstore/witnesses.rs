@@ -41,13 +41,19 @@ pub struct Remembered {
 /// Who bears witness to the signatures of one signer.
 #[derive(Debug)]
 pub struct Witness {
-    /// The logs for simple signatures; why there are none where there must be.
-    simple: Result<Vec<Arc<dyn Log>>, Failure>,
-    /// The logs for bundles.
-    bundle: Result<Vec<Arc<dyn Log>>, Failure>,
-    authorities: Result<Vec<Arc<TimestampAuthority>>, Failure>,
+    simple: Result<Called, Failure>,
+    bundle: Result<Called, Failure>,
     trust: Arc<TrustedRoot>,
     clock: Arc<dyn Clock>,
+}
+
+/// Those who are called for each signature.
+#[derive(Clone, Debug, Default)]
+pub struct Called {
+    /// The logs, of each of which it gets an entry.
+    pub logs: Vec<Arc<dyn Log>>,
+    /// The authorities, of each of which it gets a timestamp.
+    pub authorities: Vec<Arc<TimestampAuthority>>,
 }
 
 /// Who bears witness to the signatures of a run, by signer. A signer that is not there asks for nothing.
@@ -160,16 +166,14 @@ impl WitnessPool {
 }
 
 impl Witness {
-    /// `simple` and `bundle` are the logs for the two formats, or why there are none; `trust` must vouch for them and
-    /// for `authorities`.
+    /// `simple` and `bundle` are called for the two formats, or say why nobody can be; `trust` must vouch for them.
     pub fn new(
-        simple: Result<Vec<Arc<dyn Log>>, Failure>,
-        bundle: Result<Vec<Arc<dyn Log>>, Failure>,
-        authorities: Result<Vec<Arc<TimestampAuthority>>, Failure>,
+        simple: Result<Called, Failure>,
+        bundle: Result<Called, Failure>,
         trust: Arc<TrustedRoot>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { simple, bundle, authorities, trust, clock }
+        Self { simple, bundle, trust, clock }
     }
 
     fn chosen(
@@ -179,12 +183,14 @@ impl Witness {
         clock: &Arc<dyn Clock>,
     ) -> Self {
         let failed = |error: ServiceError| Failure::from(&error);
-        let mut logs = |format| choice.logs(format).and_then(|it| pool.logs(&it).map_err(failed));
-        let (simple, bundle) = (logs(Format::SimpleSigning), logs(Format::Bundle));
-        let authorities = choice.authorities();
-        let authorities = authorities
-            .and_then(|urls| pool.authorities(urls.iter().map(String::as_str)).map_err(failed));
-        Self::new(simple, bundle, authorities, trust, Arc::clone(clock))
+        let mut called = |format| {
+            let logs = pool.logs(&choice.logs(format)?).map_err(failed)?;
+            let urls = choice.authorities(format)?;
+            let authorities = pool.authorities(urls.iter().map(String::as_str)).map_err(failed)?;
+            Ok(Called { logs, authorities })
+        };
+        let (simple, bundle) = (called(Format::SimpleSigning), called(Format::Bundle));
+        Self::new(simple, bundle, trust, Arc::clone(clock))
     }
 
     /// Says that there are the services that a signature of `format` needs. Sends nothing.
@@ -193,20 +199,15 @@ impl Witness {
     ///
     /// Why there are none, though there must be: nothing should be signed then.
     pub fn is_ready(&self, format: Format) -> Result<(), Failure> {
-        self.logs(format)?;
-        self.authorities().map(|_| ())
+        self.called(format).map(|_| ())
     }
 
-    fn logs(&self, format: Format) -> Result<&[Arc<dyn Log>], Failure> {
-        let logs = match format {
+    fn called(&self, format: Format) -> Result<&Called, Failure> {
+        let called = match format {
             Format::SimpleSigning => &self.simple,
             Format::Bundle => &self.bundle,
         };
-        logs.as_deref().map_err(Clone::clone)
-    }
-
-    fn authorities(&self) -> Result<&[Arc<TimestampAuthority>], Failure> {
-        self.authorities.as_deref().map_err(Clone::clone)
+        called.as_ref().map_err(Clone::clone)
     }
 
     /// Has a signature recorded and stamped, side by side, and verifies what comes back.
@@ -222,16 +223,21 @@ impl Witness {
         hash: Hash,
         format: Format,
     ) -> Result<Evidence, Failure> {
-        let (logs, authorities) = (self.logs(format)?, self.authorities()?);
+        let Called { logs, authorities } = self.called(format)?;
         self.gather(signed, hash, logs, authorities).await.map_err(|error| Failure::from(&error))
     }
 
     /// Says whether `certificate` is one of an identity that `policy` accepts, and can still have its time proven
     /// where that is needed.
-    pub fn vouches_for(&self, certificate: &Certificate, policy: &IdentityPolicy) -> bool {
+    pub fn vouches_for(
+        &self,
+        certificate: &Certificate,
+        policy: &IdentityPolicy,
+        format: Format,
+    ) -> bool {
         let (now, first) = (self.clock.now(), certificate.not_before());
-        let is_timed = self.authorities().is_ok_and(|it| it.is_empty());
-        let lasts = is_timed || now <= certificate.not_after();
+        let is_timed = self.called(format).is_ok_and(|it| !it.authorities.is_empty());
+        let lasts = !is_timed || now <= certificate.not_after();
         let identity = self.trust.identity_of(certificate, None, first);
         lasts && identity.is_ok_and(|it| policy.accepts(&it).is_ok())
     }
@@ -241,8 +247,13 @@ impl Witness {
     /// # Errors
     ///
     /// Codes of the area `tsa`.
-    pub async fn stamp(&self, signed: &Signed<'_>) -> Result<Vec<Vec<u8>>, Failure> {
-        let evidence = self.gather(signed, Hash::default(), &[], self.authorities()?).await;
+    pub async fn stamp(
+        &self,
+        signed: &Signed<'_>,
+        format: Format,
+    ) -> Result<Vec<Vec<u8>>, Failure> {
+        let authorities = &self.called(format)?.authorities;
+        let evidence = self.gather(signed, Hash::default(), &[], authorities).await;
         evidence.map(|it| it.timestamps).map_err(|error| Failure::from(&error))
     }
 
@@ -304,7 +315,7 @@ impl Witness {
         format: Format,
         accepts: impl Fn(&PublicKey, Option<&Certificate>) -> bool,
     ) -> Option<Remembered> {
-        let [log] = self.logs(format).ok()? else { return None };
+        let [log] = self.called(format).ok()?.logs.as_slice() else { return None };
         let (digest, message) = match content {
             Content::Message(message) => (hash.digest(message), message.to_vec()),
             Content::Statement(statement) => {

@@ -4,7 +4,7 @@ mod folder;
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -129,6 +129,15 @@ impl ReadStore for CachedStore {
         Ok(bytes)
     }
 
+    async fn blob_to_file(
+        &self,
+        repository: &Repository,
+        descriptor: &Descriptor,
+        path: &Path,
+    ) -> Result<(), StoreError> {
+        self.store.blob_to_file(repository, descriptor, path).await
+    }
+
     async fn tags(&self, repository: &Repository) -> Result<Arc<BTreeSet<Tag>>, StoreError> {
         self.store.tags(repository).await
     }
@@ -150,6 +159,19 @@ impl Store for CachedStore {
         content: Bytes,
     ) -> Result<Digest, StoreError> {
         self.store.put_blob(repository, content).await
+    }
+
+    async fn put_blob_file(
+        &self,
+        repository: &Repository,
+        descriptor: &Descriptor,
+        path: &Path,
+    ) -> Result<(), StoreError> {
+        self.store.put_blob_file(repository, descriptor, path).await
+    }
+
+    async fn has_blob(&self, repository: &Repository, digest: &Digest) -> Result<bool, StoreError> {
+        self.store.has_blob(repository, digest).await
     }
 
     async fn mount_blob(

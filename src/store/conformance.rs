@@ -58,6 +58,7 @@ impl Image {
 pub async fn store(store: &dyn Store, repository: &Repository) {
     nothing_is_there_yet(store, repository).await;
     blobs(store, repository).await;
+    files(store, repository).await;
     manifests(store, repository).await;
     indexes(store, repository).await;
     deletions(store, repository).await;
@@ -127,6 +128,31 @@ async fn blobs(store: &dyn Store, repository: &Repository) {
     let absent = Descriptor::of("text/plain", b"nobody");
     let result = store.blob(repository, &absent).await;
     assert_kind(&result, StoreErrorKind::NotFound, "a blob that is not there");
+}
+
+async fn files(store: &dyn Store, repository: &Repository) {
+    let folder = tempfile::tempdir().unwrap();
+    let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+    // More than one piece, and no whole number of them.
+    let content: Vec<u8> = (0..700_001_u32).flat_map(|it| it.to_le_bytes()).collect();
+    let descriptor = Descriptor::of("application/octet-stream", &content);
+    std::fs::write(&from, &content).unwrap();
+    let absent = store.blob_to_file(repository, &descriptor, &to).await;
+    assert_kind(&absent, StoreErrorKind::NotFound, "a blob that is not there");
+    assert!(!store.has_blob(repository, &descriptor.digest).await.unwrap(), "it is not there");
+    for _ in 0..2 {
+        store.put_blob_file(repository, &descriptor, &from).await.unwrap();
+        store.blob_to_file(repository, &descriptor, &to).await.unwrap();
+        assert!(std::fs::read(&to).unwrap() == content, "a file comes back as it was");
+    }
+    assert!(store.blob(repository, &descriptor).await.unwrap() == content, "it is a blob as any");
+    let other = Descriptor { size: 3, ..descriptor.clone() };
+    let result = store.blob_to_file(repository, &other, &to).await;
+    assert_not_absent(&result, "a blob of another size than was asked for");
+    let wrong = Descriptor::of("text/plain", b"something else");
+    let result = store.put_blob_file(repository, &wrong, &from).await;
+    assert!(result.is_err() || !store.has_blob(repository, &wrong.digest).await.unwrap());
+    assert!(store.blob(repository, &wrong).await.is_err(), "nothing is kept under a wrong digest");
 }
 
 async fn manifests(store: &dyn Store, repository: &Repository) {

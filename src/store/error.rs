@@ -1,6 +1,8 @@
 //! What can go wrong with a store.
 
 use std::error::Error;
+use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 /// A read or write that did not happen.
@@ -131,6 +133,11 @@ impl StoreError {
     pub fn new(operation: &'static str, target: impl ToString, kind: StoreErrorKind) -> Self {
         let target = target.to_string();
         Self { operation, target, kind, detail: None, retry_after: None, source: None }
+    }
+
+    /// A file of this machine that could not be read or written.
+    pub(crate) fn of_file(operation: &'static str, path: &Path, error: io::Error) -> Self {
+        Self::new(operation, path.display(), StoreErrorKind::Unavailable).caused_by(error)
     }
 
     /// The same with what the other side said.

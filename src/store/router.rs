@@ -1,6 +1,7 @@
 //! One store for a run: layouts go to one, registries to another.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -95,6 +96,16 @@ impl ReadStore for Stores {
         self.store("read", repository, target)?.blob(repository, descriptor).await
     }
 
+    async fn blob_to_file(
+        &self,
+        repository: &Repository,
+        descriptor: &Descriptor,
+        path: &Path,
+    ) -> Result<(), StoreError> {
+        let target = || format!("{repository}@{}", descriptor.digest);
+        self.store("read", repository, target)?.blob_to_file(repository, descriptor, path).await
+    }
+
     async fn tags(&self, repository: &Repository) -> Result<Arc<BTreeSet<Tag>>, StoreError> {
         let store = self.store("list the tags of", repository, || repository.to_string())?;
         store.tags(repository).await
@@ -121,6 +132,21 @@ impl Store for Stores {
         let target = || format!("{repository}@{}", Digest::of(&content));
         let store = self.store("write", repository, target)?;
         store.put_blob(repository, content).await
+    }
+
+    async fn put_blob_file(
+        &self,
+        repository: &Repository,
+        descriptor: &Descriptor,
+        path: &Path,
+    ) -> Result<(), StoreError> {
+        let target = || format!("{repository}@{}", descriptor.digest);
+        self.store("write", repository, target)?.put_blob_file(repository, descriptor, path).await
+    }
+
+    async fn has_blob(&self, repository: &Repository, digest: &Digest) -> Result<bool, StoreError> {
+        let store = self.store("look for", repository, || format!("{repository}@{digest}"))?;
+        store.has_blob(repository, digest).await
     }
 
     async fn mount_blob(

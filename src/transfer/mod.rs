@@ -1,27 +1,21 @@
 //! Copying: an image with everything that is attached to it, between registries and layouts.
 
 mod attached;
+mod content;
+mod joined;
 
 use std::collections::BTreeSet;
-
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use std::path::PathBuf;
 
 pub use attached::Attached;
 
-use crate::model::{Descriptor, Digest, Index, Locator, Manifest, Repository, Tag, media_type};
+use crate::model::{Descriptor, Digest, Index, Locator, Repository, Tag, media_type};
 use crate::observe::failure_of;
-use crate::payload::{Addition, Carrier};
 use crate::plan::Failure;
-use crate::store::{Expected, Fetched, Mounted, Store, StoreError};
-
-/// How many blobs are copied side by side.
-const BLOBS: usize = 4;
+use crate::store::{Expected, Fetched, Store};
 
 /// How deep an index may be nested.
 const MAX_DEPTH: usize = 8;
-
-/// How often a tag that others write at the same time is merged again.
-const ATTEMPTS: usize = 8;
 
 /// Whether what is at the destination may be replaced.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -43,10 +37,14 @@ pub struct Copy {
     pub to: Repository,
     /// The tag that it gets there.
     pub tag: Option<Tag>,
+    /// Only the image of an index that is for this platform: `linux/arm64`, of any variant.
+    pub platform: Option<String>,
     /// What is copied with it.
     pub with: Vec<Attached>,
     /// Whether what is there may be replaced.
     pub overwrite: Overwrite,
+    /// A folder for blobs that are too large for memory, while they are on their way.
+    pub spool: PathBuf,
 }
 
 /// What was copied.
@@ -65,7 +63,7 @@ impl Copy {
     /// destination meanwhile sees nothing that is broken.
     ///
     /// Copying again writes only what is missing. A tag of signatures, and the list of referrers, are joined with
-    /// what is there. A blob is held in memory while it is copied.
+    /// what is there. Of a large blob only a piece is in memory at any time.
     ///
     /// # Errors
     ///
@@ -77,6 +75,10 @@ impl Copy {
             let text = format!("there is no {} in {}", self.locator, self.from);
             Failure::error("image::not_found", text).help("check the reference, and log in")
         })?;
+        let root = match &self.platform {
+            Some(platform) => self.of_platform(store, root, platform).await?,
+            None => root,
+        };
         let mut tag = self.tag.clone().map(Locator::Tag);
         if let (Some(Locator::Tag(name)), Some(locator)) = (&tag, &tag) {
             self.may_write(store, name, &root.descriptor.digest).await?;
@@ -102,6 +104,30 @@ impl Copy {
             }
         }
         Ok(copied)
+    }
+
+    /// The image of an index that is for `platform`; an image is taken as it is.
+    async fn of_platform(
+        &self,
+        store: &dyn Store,
+        root: Fetched,
+        platform: &str,
+    ) -> Result<Fetched, Failure> {
+        if !media_type::is_index(&root.descriptor.media_type) {
+            return Ok(root);
+        }
+        let name = format!("{}@{}", self.from, root.descriptor.digest);
+        let of_it = |it: &Descriptor| it.platform.as_ref().is_some_and(|it| it.is(platform));
+        let found = children(&root)?.into_iter().find(of_it).ok_or_else(|| {
+            let text = format!("{name} has no image for {platform}");
+            Failure::error("image::platform_missing", text)
+                .help("look at the platforms that it has, and name one of those")
+        })?;
+        let read = read(store, &self.from, &Locator::Digest(found.digest)).await?;
+        read.ok_or_else(|| {
+            Failure::error("image::not_found", format!("{name} names what is missing"))
+                .help("push the index with all of its images")
+        })
     }
 
     /// The manifests below and with `root`, children first, each once.
@@ -147,40 +173,6 @@ impl Copy {
         self.put(store, &locator, manifest, &Expected::Anything).await?;
         copied.manifests += 1;
         Ok(())
-    }
-
-    async fn blobs(
-        &self,
-        store: &dyn Store,
-        manifest: &Fetched,
-        copied: &mut Copied,
-    ) -> Result<(), Failure> {
-        if media_type::is_index(&manifest.descriptor.media_type) {
-            return Ok(());
-        }
-        let parsed = Manifest::parse(&manifest.bytes).map_err(|error| unreadable(&error))?;
-        let named = std::iter::once(parsed.config).chain(parsed.layers);
-        // What lies elsewhere (`urls`) no registry has.
-        let blobs = named.filter(|it| !it.extra.contains_key("urls"));
-        let moved: Vec<Mounted> = stream::iter(blobs)
-            .map(|blob| self.blob(store, blob))
-            .buffer_unordered(BLOBS)
-            .try_collect()
-            .await
-            .map_err(|error| failure_of(&error))?;
-        let mounted = moved.iter().filter(|it| **it == Mounted::Yes).count();
-        copied.mounted += mounted;
-        copied.sent += moved.len() - mounted;
-        Ok(())
-    }
-
-    async fn blob(&self, store: &dyn Store, blob: Descriptor) -> Result<Mounted, StoreError> {
-        let mounted = store.mount_blob(&self.to, &blob.digest, &self.from).await?;
-        if mounted == Mounted::No {
-            let content = store.blob(&self.from, &blob).await?;
-            store.put_blob(&self.to, content).await?;
-        }
-        Ok(mounted)
     }
 
     async fn put(
@@ -234,126 +226,6 @@ impl Copy {
         copied.manifests += 1;
         Ok(())
     }
-
-    /// Copies signatures, and keeps those that the destination has.
-    async fn signatures(
-        &self,
-        store: &dyn Store,
-        digest: &Digest,
-        copied: &mut Copied,
-    ) -> Result<(), Failure> {
-        let locator = Locator::Tag(Tag::of_signatures(digest));
-        let Some(found) = read(store, &self.from, &locator).await? else { return Ok(()) };
-        let source = Carrier::parse(&found.bytes).map_err(|error| unreadable(&error))?;
-        let there = read(store, &self.to, &locator).await?;
-        let there = there.and_then(|it| Carrier::parse(&it.bytes).ok());
-        if there.is_some_and(|there| missing(&source, &there).is_empty()) {
-            return Ok(());
-        }
-        self.blobs(store, &found, copied).await?;
-        self.join(store, &locator, copied, |there| {
-            let Some(there) = there else { return Ok(Some(found.clone())) };
-            let there = Carrier::parse(&there.bytes).map_err(|error| unreadable(&error))?;
-            let missing = missing(&source, &there);
-            if missing.is_empty() {
-                return Ok(None);
-            }
-            let joined = there.edit(&[], missing);
-            Ok(Some(Fetched {
-                descriptor: Descriptor::of(joined.media_type(), &[]),
-                bytes: joined.to_bytes().manifest.into(),
-                version: None,
-            }))
-        })
-        .await
-    }
-
-    /// Copies what the index behind `sha256-…` lists, and joins the lists.
-    async fn referrers(
-        &self,
-        store: &dyn Store,
-        digest: &Digest,
-        copied: &mut Copied,
-    ) -> Result<(), Failure> {
-        let locator = Locator::Tag(Attached::Referrers.tag(digest)?);
-        let Some(found) = read(store, &self.from, &locator).await? else { return Ok(()) };
-        // Some registries answer this tag with the image itself, and cosign's copy wrote it so.
-        if found.descriptor.digest == *digest {
-            return Ok(());
-        }
-        let Ok(source) = Index::parse(&found.bytes) else { return Ok(()) };
-        for entry in &source.manifests {
-            let locator = Locator::Digest(entry.digest.clone());
-            // A list may name what is gone: then there is nothing to copy.
-            if let Some(referrer) = read(store, &self.from, &locator).await? {
-                self.manifest(store, &referrer, copied).await?;
-            }
-        }
-        self.join(store, &locator, copied, |there| {
-            let there = there.filter(|it| it.descriptor.digest != *digest);
-            let Some(there) = there else { return Ok(Some(found.clone())) };
-            let mut joined = Index::parse(&there.bytes).map_err(|error| unreadable(&error))?;
-            let known: BTreeSet<Digest> =
-                joined.manifests.iter().map(|it| it.digest.clone()).collect();
-            let missing: Vec<Descriptor> =
-                source.manifests.iter().filter(|it| !known.contains(&it.digest)).cloned().collect();
-            if missing.is_empty() {
-                return Ok(None);
-            }
-            joined.manifests.extend(missing);
-            Ok(Some(Fetched {
-                descriptor: Descriptor::of(media_type::OCI_INDEX, &[]),
-                bytes: joined.to_bytes().into(),
-                version: None,
-            }))
-        })
-        .await
-    }
-
-    /// Writes what `next` makes of what is behind `locator`, until nobody has written between.
-    async fn join(
-        &self,
-        store: &dyn Store,
-        locator: &Locator,
-        copied: &mut Copied,
-        next: impl Fn(Option<&Fetched>) -> Result<Option<Fetched>, Failure> + Send + Sync,
-    ) -> Result<(), Failure> {
-        for _ in 0..ATTEMPTS {
-            let there = read(store, &self.to, locator).await?;
-            let Some(next) = next(there.as_ref())? else { return Ok(()) };
-            if let Ok(carrier) = Carrier::parse(&next.bytes)
-                && next.descriptor.digest != Digest::of(&next.bytes)
-                && !media_type::is_index(&next.descriptor.media_type)
-            {
-                let config = carrier.to_bytes().config;
-                store.put_blob(&self.to, config.into()).await.map_err(|it| failure_of(&it))?;
-            }
-            let expected = match &there {
-                None => Expected::Absent,
-                Some(Fetched { version: Some(version), .. }) => Expected::Version(version.clone()),
-                Some(_) => Expected::Anything,
-            };
-            let written = Digest::of(&next.bytes);
-            let kind = &next.descriptor.media_type;
-            let content = next.bytes.clone();
-            let put = store.put_manifest(&self.to, locator, kind, content, &expected).await;
-            match put {
-                Ok(_) => {}
-                Err(error) if error.kind == crate::store::StoreErrorKind::Precondition => continue,
-                Err(error) => return Err(failure_of(&error)),
-            }
-            let back = read(store, &self.to, locator).await?;
-            if back.is_some_and(|it| it.descriptor.digest == written) {
-                copied.manifests += 1;
-                return Ok(());
-            }
-        }
-        Err(Failure::error(
-            "registry::lost_race",
-            format!("others kept writing {}:{locator} at the same time", self.to),
-        )
-        .help("run again: what is done is kept"))
-    }
 }
 
 fn children(manifest: &Fetched) -> Result<Vec<Descriptor>, Failure> {
@@ -362,17 +234,6 @@ fn children(manifest: &Fetched) -> Result<Vec<Descriptor>, Failure> {
     }
     let index = Index::parse(&manifest.bytes).map_err(|error| unreadable(&error))?;
     Ok(index.manifests)
-}
-
-/// The signatures of `source` that are not `there`.
-fn missing(source: &Carrier, there: &Carrier) -> Vec<Addition> {
-    let known: BTreeSet<_> = there.layers().map(|it| it.id()).collect();
-    let missing = source.layers().filter(|it| !known.contains(&it.id()));
-    let additions = missing.map(|it| Addition {
-        annotations: it.descriptor.annotations.clone().unwrap_or_default(),
-        payload: it.descriptor.clone(),
-    });
-    additions.collect()
 }
 
 /// Reads a manifest; none where there is none for sure.

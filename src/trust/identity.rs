@@ -68,6 +68,21 @@ impl TrustedRoot {
         CertificateIdentity::read(leaf)
     }
 
+    /// The same without asking for the promise of a log of certificates: weaker, for authorities that have none.
+    ///
+    /// # Errors
+    ///
+    /// As [`TrustedRoot::identity_of`].
+    pub fn identity_without_log(
+        &self,
+        leaf: &Certificate,
+        chain: Option<&Chain>,
+        at: Timestamp,
+    ) -> Result<CertificateIdentity, TrustError> {
+        self.issuer_of(leaf, chain, at)?;
+        CertificateIdentity::read(leaf)
+    }
+
     /// The key (PKIX DER) of the authority that issued `leaf`, on a way to this root.
     fn issuer_of(
         &self,

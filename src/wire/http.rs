@@ -51,7 +51,7 @@ pub(crate) struct HttpFailure {
     pub(crate) said: String,
     /// The `error` of OAuth 2.0, where the answer has one: `authorization_pending`.
     pub(crate) oauth_error: Option<String>,
-    headers: HeaderMap,
+    headers: Box<HeaderMap>,
 }
 
 /// Shows no headers, which may hold secrets.
@@ -164,7 +164,7 @@ impl Answer {
 impl HttpFailure {
     pub(crate) fn new(kind: HttpFailureKind, said: impl AsRef<str>) -> Self {
         let said = one_line(said.as_ref()).unwrap_or_else(|| "it said nothing".into());
-        Self { kind, status: None, said, oauth_error: None, headers: HeaderMap::new() }
+        Self { kind, status: None, said, oauth_error: None, headers: Box::default() }
     }
 
     /// A header of the answer that failed.
@@ -330,7 +330,7 @@ impl Http {
         }
         let asked = retry_after(&headers, SystemClock.now());
         let failure = HttpFailure::of_status(status, body.expose());
-        Err((HttpFailure { headers, ..failure }, asked))
+        Err((HttpFailure { headers: Box::new(headers), ..failure }, asked))
     }
 }
 

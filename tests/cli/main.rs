@@ -12,7 +12,9 @@
 mod support;
 
 mod apply;
+mod clean;
 mod command_line;
+mod copy;
 mod demo;
 mod explain;
 mod keys;

@@ -6,12 +6,12 @@ use std::path::Path;
 use std::process::Stdio;
 
 use super::sandbox::{PASSWORD, Sandbox};
-use super::support::cosign::{Cosign, Format, SignOptions, VerifyOptions};
-use super::support::docker_registry::{Deletion, DockerRegistry, Options};
+use super::support::cosign::{Cosign, SignOptions};
+use super::support::docker_registry::DockerRegistry;
 use super::support::tools::{self, Tool};
 
 const NAME: &str = "registry.example.com/api";
-const SIGN: [&str; 7] = [
+pub(super) const SIGN: [&str; 7] = [
     "sign",
     "--key",
     "release.key",
@@ -21,7 +21,7 @@ const SIGN: [&str; 7] = [
     "oci:images:api",
 ];
 
-fn lines(sandbox: &Sandbox, image: &str) -> usize {
+pub(super) fn lines(sandbox: &Sandbox, image: &str) -> usize {
     let ended = sandbox.run(&["download", "signature", image]);
     if ended.code == Some(0) { ended.stdout.lines().count() } else { 0 }
 }
@@ -66,7 +66,6 @@ fn what_is_not_there_yet_is_told() {
             "--certificate-oidc-issuer=b",
             "oci:images:api",
         ],
-        &["clean", "--type", "referrer", "oci:images:api"],
         &["attach", "signature", "--bundle", "b.json", "oci:images:api"],
     ] {
         let ended = sandbox.run(arguments).expect(64);
@@ -119,32 +118,6 @@ fn a_signature_comes_from_standard_input() {
     child.stdin.take().unwrap().write_all(signature.as_bytes()).unwrap();
     assert!(child.wait().unwrap().success());
     assert_eq!(lines(&sandbox, "oci:images:api"), 1);
-}
-
-#[test]
-fn one_signer_is_cleaned_and_then_all() {
-    let sandbox = Sandbox::new();
-    sandbox.key("rsa2048", "other");
-    let other = ["--key", "other.key"];
-    for key in [&[][..], &other] {
-        let mut sign: Vec<&str> = SIGN.to_vec();
-        if !key.is_empty() {
-            sign[2] = key[1];
-        }
-        sandbox.run_with_password(&sign).expect(0);
-    }
-    assert_eq!(lines(&sandbox, "oci:images:api"), 2);
-    let clean = |extra: &[&str]| sandbox.run(&[&["clean", "oci:images:api"][..], extra].concat());
-    let asked = clean(&[]).expect(64);
-    assert!(asked.stderr.contains("add --force"), "{asked}");
-    clean(&["--dry-run"]).expect(0);
-    assert_eq!(lines(&sandbox, "oci:images:api"), 2);
-    clean(&["--key", "other.pub", "--force"]).expect(0);
-    let verify = ["verify", "--insecure-ignore-tlog", "oci:images:api", "--key"];
-    sandbox.run(&[&verify[..], &["release.pub"]].concat()).expect(0);
-    sandbox.run(&[&verify[..], &["other.pub"]].concat()).expect(6);
-    clean(&["--force"]).expect(0);
-    assert_eq!(lines(&sandbox, "oci:images:api"), 0);
 }
 
 #[test]
@@ -232,87 +205,6 @@ fn outputs_are_cosigns_byte_for_byte() {
         let ours = sandbox.run(arguments).expect(0);
         assert_eq!(ours.stdout, theirs.stdout, "{arguments:?}");
     }
-}
-
-#[test]
-fn copies_are_joined_mounted_and_verified() {
-    if !tools::have(&[Tool::Cosign2, Tool::Cosign3, Tool::DockerRegistry]) {
-        return;
-    }
-    let (registry, sandbox) = (DockerRegistry::start(), Sandbox::new());
-    sandbox.key("rsa2048", "other");
-    let (one, two) = (registry.reference("one/web:1"), registry.reference("two/web:1"));
-    sandbox.run(&["copy", "oci:images:web", &one]).expect(0);
-    let sign = |key: &str, image: &str| {
-        let arguments = ["sign", "--key", key, "--tlog-upload=false", "--recursive", image];
-        sandbox.run_with_password(&arguments).expect(0)
-    };
-    sign("release.key", &one);
-    let copied = sandbox.run(&["copy", &one, &two]).expect(0);
-    // Two images and three signatures, each a configuration and a layer.
-    assert!(copied.stderr.contains("0 blobs sent, 10 blobs mounted"), "{copied}");
-    // Signatures at the destination are not lost.
-    sign("other.key", &two);
-    sandbox.run(&["copy", &one, &two]).expect(0);
-    for key in ["release.pub", "other.pub"] {
-        let key = sandbox.path().join(key).display().to_string();
-        let verify = ["verify", "--key", &key, "--insecure-ignore-tlog", &two];
-        tools::Home::new().run(Tool::Cosign2, &verify).success();
-    }
-    registry.take_requests();
-    sandbox.run(&["copy", &one, &two]).expect(0);
-    assert_eq!(registry.take_requests().writes().len(), 0, "it is all there");
-
-    // Another image under the tag stays, unless it is meant.
-    sandbox.run(&["copy", "oci:images:api", &two]).expect(1);
-    sandbox.run(&["copy", "--force", "oci:images:api", &two]).expect(0);
-
-    // Back into a layout, signatures of every image included.
-    sandbox.run(&["copy", &one, "oci:back:web"]).expect(0);
-    assert_eq!(lines(&sandbox, "oci:back:web"), 1);
-}
-
-#[test]
-fn bundles_are_copied_and_those_at_the_destination_stay() {
-    if !tools::have(&[Tool::Cosign3, Tool::DockerRegistry]) {
-        return;
-    }
-    let (registry, sandbox, cosign) = (DockerRegistry::start(), Sandbox::new(), Cosign::v3());
-    let (one, two) = (registry.reference("one/app:1"), registry.reference("two/app:1"));
-    let key = cosign.generate_key_pair(sandbox.path(), "one", "");
-    let other = cosign.generate_key_pair(sandbox.path(), "two", "");
-    let bundle = SignOptions { format: Format::Bundle, ..SignOptions::default() };
-    for image in [&one, &two] {
-        sandbox.run(&["copy", "oci:images:api", image]).expect(0);
-    }
-    cosign.sign(&[&one], &key, &bundle).success();
-    cosign.sign(&[&two], &other, &bundle).success();
-    for _ in 0..2 {
-        sandbox.run(&["copy", &one, &two]).expect(0);
-        for key in [&key, &other] {
-            let verified = cosign.verify(&two, &key.trust(), &VerifyOptions::default());
-            assert_eq!(verified.unwrap().len(), 1);
-        }
-    }
-    let tree = sandbox.run(&["tree", &two]).expect(0);
-    assert_eq!(tree.stdout.matches("artifacts via OCI referrer").count(), 2, "{tree}");
-}
-
-#[test]
-fn a_registry_that_keeps_everything_fails_a_clean() {
-    if !tools::have(&[Tool::DockerRegistry]) {
-        return;
-    }
-    let registry =
-        DockerRegistry::with(Options { deletion: Deletion::Refused, ..Options::default() });
-    let sandbox = Sandbox::new();
-    let image = registry.reference("kept:1");
-    sandbox.run(&["copy", "oci:images:api", &image]).expect(0);
-    let sign = ["sign", "--key", "release.key", "--tlog-upload=false", &image];
-    sandbox.run_with_password(&sign).expect(0);
-    let refused = sandbox.run(&["clean", "--force", &image]).expect(1);
-    assert!(refused.stderr.contains("error[registry::delete_refused]"), "{refused}");
-    assert_eq!(lines(&sandbox, &image), 1);
 }
 
 #[test]

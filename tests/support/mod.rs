@@ -17,6 +17,7 @@ pub mod background;
 pub mod certificates;
 pub mod child;
 pub mod cosign;
+pub mod crane_registry;
 pub mod delay;
 pub mod docker_registry;
 pub mod fakes;

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Subcommand, ValueEnum};
 use countersign::model::Secret;
 
+use super::IdentityArgs;
+use super::keyless::{NewBundleFormat, ServiceArgs};
+
 /// How to reach the registry.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct RegistryArgs {
@@ -72,7 +75,7 @@ switch!(
     true
 );
 switch!(
-    /// Whether it is published in the transparency log; not yet, so `=false` is needed
+    /// Whether it is published in the transparency log
     TlogUpload,
     "tlog-upload",
     true
@@ -82,17 +85,17 @@ pub(crate) struct SignArgs {
     /// The images: REPOSITORY:TAG, REPOSITORY@DIGEST or oci:PATH:TAG
     #[arg(required = true)]
     pub(crate) image: Vec<String>,
-    /// The private key: a file in cosign's format, env://NAME, or where a service keeps it
+    /// The private key: a file in cosign's format, env://NAME, or where a service keeps it; without, an identity signs
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,
     /// Annotations of the payload; with commas, or repeated
     #[arg(short, long, value_name = "KEY=VALUE,…")]
     pub(crate) annotations: Vec<String>,
     /// Signs this payload instead of a new one
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "key")]
     pub(crate) payload: Option<PathBuf>,
     /// The certificate to attach, in PEM
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "key")]
     pub(crate) certificate: Option<PathBuf>,
     /// The certificates above it, in PEM, the root last
     #[arg(long, value_name = "FILE", requires = "certificate")]
@@ -106,7 +109,7 @@ pub(crate) struct SignArgs {
     /// Signs once more, also where a signature is there
     #[arg(short, long)]
     pub(crate) force: bool,
-    /// Does not ask; nothing is asked without a transparency log
+    /// Does not ask; nothing is asked where nothing is published
     #[arg(short, long)]
     pub(crate) yes: bool,
     #[command(flatten)]
@@ -122,12 +125,15 @@ pub(crate) struct SignArgs {
     /// Writes the certificate, or the public key where there is none
     #[arg(long, value_name = "FILE")]
     pub(crate) output_certificate: Option<PathBuf>,
-    /// Not yet: writes a sigstore bundle
+    #[command(flatten)]
+    pub(crate) new_bundle_format: NewBundleFormat,
+    /// Writes the sigstore bundle; with --new-bundle-format
     #[arg(long, value_name = "FILE")]
     pub(crate) bundle: Option<PathBuf>,
-    /// Not yet: asks for a timestamp
-    #[arg(long, value_name = "URL")]
-    pub(crate) timestamp_server_url: Option<String>,
+    #[command(flatten)]
+    pub(crate) services: ServiceArgs,
+    #[command(flatten)]
+    pub(crate) identity: IdentityArgs,
     #[command(flatten)]
     pub(crate) registry: RegistryArgs,
 }
@@ -180,10 +186,10 @@ pub(crate) struct AttachSignatureArgs {
     /// Not yet: a sigstore bundle
     #[arg(long, value_name = "FILE")]
     pub(crate) bundle: Option<PathBuf>,
-    /// Not yet: the entry in the transparency log
+    /// The entry in the transparency log: what `cosign sign --bundle` wrote, or the annotation
     #[arg(long, value_name = "FILE")]
     pub(crate) rekor_response: Option<PathBuf>,
-    /// Not yet: the timestamp
+    /// The timestamp: the response of the authority, DER
     #[arg(long, value_name = "FILE")]
     pub(crate) tsr: Option<PathBuf>,
     #[command(flatten)]
@@ -228,6 +234,8 @@ pub(crate) enum Kind {
     Signature,
     /// `sha256-….att`
     Attestation,
+    /// `sha256-…`: the list of referrers, where the registry does not keep one itself
+    Referrer,
     /// `sha256-….sbom`
     Sbom,
     /// The image itself, by its digest
@@ -250,6 +258,9 @@ pub(crate) struct CleanArgs {
     /// Says what would be removed, and removes nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Without being asked, at most so many are removed
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub(crate) allow_clean: usize,
     #[command(flatten)]
     pub(crate) registry: RegistryArgs,
 }
@@ -257,16 +268,16 @@ pub(crate) struct CleanArgs {
 /// What is removed.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
 pub(crate) enum CleanKind {
-    /// Everything behind tags: signatures, attestations, SBOMs
+    /// Signatures, attestations and SBOMs, behind tags and in bundles
     #[default]
     All,
-    /// Signatures
+    /// Signatures, behind the tag and in bundles
     Signature,
-    /// Attestations
+    /// Attestations, behind the tag and in bundles
     Attestation,
-    /// SBOMs
+    /// SBOMs behind the tag; those that other tools attached as referrers stay
     Sbom,
-    /// Not yet: what the list of referrers names
+    /// Bundles: signatures and attestations that are referrers
     Referrer,
 }
 
@@ -279,6 +290,9 @@ pub(crate) struct CopyArgs {
     /// What is copied with it, with commas: sig, att, sbom, ref; all of them without this
     #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND")]
     pub(crate) only: Vec<CopyKind>,
+    /// Only the image of an index that is for this platform, as in linux/arm64
+    #[arg(long, value_name = "PLATFORM")]
+    pub(crate) platform: Option<String>,
     /// Replaces what is at the destination
     #[arg(short, long)]
     pub(crate) force: bool,

@@ -8,9 +8,10 @@ use countersign::crypto::{Hash, SignatureBytes, SignatureError};
 use countersign::exit_code::ExitCode;
 use countersign::keys::KeySource;
 use countersign::model::{Annotations, Digest, Tag};
-use countersign::payload::Claim;
-use countersign::plan::{Ability, Change, Image, Making, SignerProfile};
+use countersign::payload::{Claim, LogEntry, timestamp_to_annotation};
+use countersign::plan::{Ability, Attachment, Change, Image, Making, SignerProfile};
 use countersign::store::Intent;
+use serde_json::Value;
 
 use super::args::AttachSignatureArgs;
 use super::{Context, Failed, Only, digest_of, entry, not_yet, parse, profile, settings};
@@ -20,14 +21,8 @@ const LONGEST: u64 = 1 << 20;
 
 /// Attaches a signature, once however often it is called.
 pub(crate) async fn run(args: &AttachSignatureArgs, context: &Context) -> Result<ExitCode, Failed> {
-    for (given, what) in [
-        (&args.bundle, "--bundle"),
-        (&args.rekor_response, "--rekor-response"),
-        (&args.tsr, "--tsr"),
-    ] {
-        if given.is_some() {
-            return Err(not_yet(what, "attach the signature without it"));
-        }
+    if args.bundle.is_some() {
+        return Err(not_yet("--bundle", "attach the signature without it"));
     }
     let image = parse(&args.image)?;
     let (certificate, chain) =
@@ -62,7 +57,11 @@ pub(crate) async fn run(args: &AttachSignatureArgs, context: &Context) -> Result
     let profile = SignerProfile { certificate, chain, ..profile(ability)? };
     let signatures = super::signature_repository(context)?;
     let name = profile.name.clone();
-    let attachment = super::sign::attachment(name, path, payload, claim, signature);
+    let attachment = Attachment {
+        rekor_bundle: args.rekor_response.as_deref().map(log_entry).transpose()?,
+        timestamp: args.tsr.as_deref().map(timestamp).transpose()?,
+        ..super::sign::attachment(name, path, payload, claim, signature)
+    };
     let image = Image {
         attachments: vec![Arc::new(attachment)],
         ..entry(&image, settings(), signatures.clone())
@@ -90,6 +89,25 @@ pub(crate) async fn run(args: &AttachSignatureArgs, context: &Context) -> Result
     }
     let report = super::write_plan(plan, &signers, &session, context).await;
     super::end(report.failures(), ExitCode::Error, context)
+}
+
+/// The entry in a log, as its annotation has it: the file is that, or has it in `rekorBundle`.
+fn log_entry(path: &Path) -> Result<String, Failed> {
+    let text = super::read_text(path)?;
+    let whole: Value = serde_json::from_str(&text).unwrap_or_default();
+    let text = whole.get("rekorBundle").map_or(text, Value::to_string);
+    let entry = LogEntry::from_annotation(&text).map(|it| it.to_annotation());
+    entry.ok().flatten().ok_or_else(|| {
+        Failed::usage(format!("{} holds no entry with the promise of its log", path.display()))
+            .help(
+                "name what `cosign sign --bundle` of cosign 2 wrote, or the text of the annotation",
+            )
+    })
+}
+
+/// The timestamp, as its annotation has it.
+fn timestamp(path: &Path) -> Result<String, Failed> {
+    Ok(timestamp_to_annotation(&super::read(path)?))
 }
 
 /// What a payload says.

@@ -40,8 +40,10 @@ pub(crate) async fn run(args: &CopyArgs, context: &Context) -> Result<ExitCode, 
         },
         to: destination.repository.clone(),
         tag,
+        platform: args.platform.clone(),
         with: if with.is_empty() { Attached::ALL.to_vec() } else { with },
         overwrite: if args.force { Overwrite::Allowed } else { Overwrite::Never },
+        spool: std::env::temp_dir(),
     };
     let copied = context.unless_interrupted(copy.run(&*session.store)).await?;
     let copied = copied.map_err(|it| failed(&it))?;

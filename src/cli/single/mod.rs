@@ -7,6 +7,7 @@ pub(crate) mod attach;
 pub(crate) mod clean;
 pub(crate) mod copy;
 pub(crate) mod generate;
+pub(crate) mod keyless;
 mod pairs;
 pub(crate) mod sign;
 pub(crate) mod tree;
@@ -14,6 +15,7 @@ mod trust;
 mod verified;
 pub(crate) mod verify;
 pub(crate) mod verify_args;
+mod written;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -34,13 +36,17 @@ use countersign::plan::{
 };
 use countersign::render;
 use countersign::report::Report;
+use countersign::sigstore::Deployment;
+use countersign::sigstore::identity::IdentitySource;
 use countersign::spec::{Problems, RegistryRule, Spec};
 use countersign::store::{Intent, ReadStore};
 
 use super::args::LookArgs;
 use super::context::{Context, Session};
+use super::deployment::ServicesOf;
 use super::error::Failed;
 use super::explain::unresolved;
+use super::identity::{IdentityArgs, Logins};
 use super::keys;
 use super::problems::count;
 use super::terminal::{Answers, print};
@@ -202,6 +208,22 @@ pub(crate) fn session(
     intent: Intent,
     making: Making,
 ) -> Result<Session, Failed> {
+    let services = (context.deployment(None), None);
+    session_as(context, registry, signer, images, (intent, making), services)
+}
+
+/// Which deployment, and who signs where there is no key.
+pub(crate) type SignedBy = (Arc<Deployment>, Option<Arc<dyn IdentitySource>>);
+
+/// The same with this deployment.
+pub(crate) fn session_as(
+    context: &Context,
+    registry: &RegistryArgs,
+    signer: Option<Only>,
+    images: Vec<Image>,
+    (intent, making): (Intent, Making),
+    (deployment, identity): SignedBy,
+) -> Result<Session, Failed> {
     let hosts: Vec<&Repository> = images.iter().map(|it| &it.repository).collect();
     let registries = rules(registry, &hosts)?;
     let (mut signers, mut keyring) = (BTreeMap::new(), Vec::new());
@@ -213,7 +235,7 @@ pub(crate) fn session(
     let desired = Desired { signers, images };
     let spec = Spec { desired, keyring, sigstore: None, registries, warnings: Problems::default() };
     let look = LookArgs { target: Vec::new(), shard: None, attachments: Vec::new(), jobs: 16 };
-    let mut session = context.session(spec, &look, intent)?;
+    let mut session = context.session_as(spec, &look, intent, deployment, identity)?;
     session.observer.options.making = making;
     Ok(session)
 }

@@ -1,30 +1,30 @@
 //! `countersign sign IMAGE…`: a spec in memory, planned and applied.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use countersign::crypto::{Certificate, Hash, SignatureBytes};
+use countersign::crypto::{Hash, SignatureBytes};
 use countersign::exit_code::ExitCode;
 use countersign::keys::{KeySource, PasswordSource};
-use countersign::model::{Digest, ImageRef, Repository, SignerName};
-use countersign::observe::stored;
-use countersign::payload::Claim;
+use countersign::model::{ImageRef, Repository, SignerName};
+use countersign::payload::{Claim, Format};
 use countersign::plan::{
     Ability, Attachment, Change, Failure, Image, Making, Plan, Settings, SignerProfile, Signers,
-    Target,
+    TimestampAuthority,
 };
+use countersign::render;
 use countersign::report::{Done, Report};
+use countersign::sigstore::Deployment;
+use countersign::sigstore::identity::{AUDIENCE, IdentitySource};
 use countersign::store::Intent;
+use countersign::trust::{GithubClaims, IdentityPolicy, Matcher};
 
 use super::args::SignArgs;
+use super::keyless::confirm;
+use super::written::{self, Files};
 use super::{
-    Context, Failed, Only, Session, entry, failed, keys, not_yet, pairs, parse, print, profile,
+    Context, Failed, Logins, Only, Session, entry, failed, keys, pairs, parse, print, profile,
 };
-
-const NO_KEYLESS: &str =
-    "give a key: --key cosign.key; or declare the attachment of what cosign signed";
-const NO_LOG: &str =
-    "add --tlog-upload=false: nothing is published, and verifiers take --insecure-ignore-tlog";
 
 /// Signs images, or only makes the signatures.
 pub(crate) async fn run(args: &SignArgs, context: &Context) -> Result<ExitCode, Failed> {
@@ -32,19 +32,50 @@ pub(crate) async fn run(args: &SignArgs, context: &Context) -> Result<ExitCode, 
     if !args.upload.on {
         return job.make().await;
     }
-    let making = if args.force { Making::OneMore } else { Making::IfMissing };
+    let who = job.who().await?;
+    // Who signs is not declared, so that no signature that is there is known to be the one that is wanted.
+    let making = if args.force || who.is_some() { Making::OneMore } else { Making::IfMissing };
     let session = job.session(Intent::Write, making).await?;
     let (plan, signers) = context.plan(&session).await?;
     job.warn(&plan);
+    confirm(&plan, who.as_deref(), args.yes, context).await?;
     job.announce(&plan);
     let report = super::write_plan(plan, &signers, &session, context).await;
     job.tell(&report);
-    job.write_stored(&report, &signers, &session).await?;
+    written::write_stored(args, &report, &signers, &session, context).await?;
     let whole = match (job.images.len(), ExitCode::of_report(&report)) {
         (1, ExitCode::Partial) => ExitCode::Error,
         (_, exit) => exit,
     };
     super::end(report.failures(), whole, context)
+}
+
+/// What cannot be done together.
+fn check(args: &SignArgs) -> Result<(), Failed> {
+    let usage = |text: &str, help: &str| Err(Failed::usage(text).help(help));
+    if args.payload.is_some() && args.tlog_upload.on {
+        return usage("a payload of your own is not published", "add --tlog-upload=false");
+    }
+    if args.bundle.is_some() && !args.new_bundle_format.on {
+        return usage("--bundle writes a sigstore bundle", "add --new-bundle-format");
+    }
+    if args.new_bundle_format.on && !args.upload.on {
+        return usage(
+            "a bundle is made only to be uploaded",
+            "leave out --upload=false, and take it with --bundle; or leave out --new-bundle-format",
+        );
+    }
+    Ok(())
+}
+
+/// Whoever the certificate names.
+fn anybody() -> Result<IdentityPolicy, Failed> {
+    let all = || {
+        Matcher::pattern("(?s).*").map_err(|error| {
+            Failed::new(ExitCode::Error, "cli::start", "cannot start").because(&error)
+        })
+    };
+    Ok(IdentityPolicy { issuer: all()?, identity: all()?, github: GithubClaims::default() })
 }
 
 /// What is to be done, checked as far as that goes without a registry.
@@ -56,39 +87,70 @@ struct Job<'a> {
     source: KeySource,
     signatures: Option<Repository>,
     payload: Option<Vec<u8>>,
+    deployment: Arc<Deployment>,
+    identity: Arc<dyn IdentitySource>,
 }
 
 impl<'a> Job<'a> {
     fn new(args: &'a SignArgs, context: &'a Context) -> Result<Self, Failed> {
-        let key = args.key.as_deref();
-        let key = key.ok_or_else(|| not_yet("signing without a key (keyless)", NO_KEYLESS))?;
-        if args.tlog_upload.on {
-            return Err(not_yet("publishing in a transparency log", NO_LOG));
-        }
-        if args.bundle.is_some() {
-            return Err(not_yet(
-                "--bundle",
-                "use --output-signature, --output-payload and --output-certificate",
-            ));
-        }
-        if args.timestamp_server_url.is_some() {
-            return Err(not_yet("--timestamp-server-url", "sign without a timestamp"));
-        }
-        let reference = keys::reference(key)?;
+        check(args)?;
         let images: Vec<ImageRef> =
             args.image.iter().map(|it| parse(it)).collect::<Result<_, _>>()?;
         let (certificate, chain) =
             super::certificates(args.certificate.as_deref(), args.certificate_chain.as_deref())?;
         let payload = args.payload.as_deref().map(super::read).transpose()?;
-        let source = KeySource::Key {
-            reference,
-            password: PasswordSource::Default,
-            // The key itself says whose the signature is, so that a certificate for another is found out.
-            public_key: None,
+        let anybody = Arc::new(anybody()?);
+        let source = match args.key.as_deref() {
+            None => KeySource::Keyless(Arc::clone(&anybody)),
+            Some(key) => KeySource::Key {
+                reference: keys::reference(key)?,
+                password: PasswordSource::Default,
+                // The key itself says whose the signature is, so that a certificate for another is found out.
+                public_key: None,
+            },
         };
-        let profile = SignerProfile { certificate, chain, ..profile(Ability::Sign)? };
+        let authority = args.services.timestamp_server_url.clone();
+        let profile = SignerProfile {
+            certificate,
+            chain,
+            identity: args.key.is_none().then_some(anybody),
+            transparency_log: args.tlog_upload.on,
+            timestamp_authorities: authority
+                .map(|url| vec![TimestampAuthority { url, chain: None }]),
+            ..profile(Ability::Sign)?
+        };
         let signatures = super::signature_repository(context)?;
-        Ok(Self { args, context, images, profile, source, signatures, payload })
+        let deployment = args.services.deployment(&args.identity, context)?;
+        let identity = args.identity.source(Logins::Allowed, &deployment, context);
+        Ok(Self {
+            args,
+            context,
+            images,
+            profile,
+            source,
+            signatures,
+            payload,
+            deployment,
+            identity,
+        })
+    }
+
+    /// Who signs where there is no key: the token is fetched, and kept for the certificate.
+    async fn who(&self) -> Result<Option<String>, Failed> {
+        if self.args.key.is_some() {
+            return Ok(None);
+        }
+        let token = self.context.unless_interrupted(self.identity.token(AUDIENCE)).await?;
+        let token = token.map_err(|error| failed(&Failure::from(&error)))?;
+        let subject =
+            render::escape(token.subject_for_proof().unwrap_or(token.subject())).to_string();
+        let issuer = render::escape(token.issuer_in_certificate()).to_string();
+        self.context.terminal.say(&format!("Signing as {subject} ({issuer})"));
+        Ok(Some(format!("{subject} ({issuer})")))
+    }
+
+    fn format(&self) -> Format {
+        if self.args.new_bundle_format.on { Format::Bundle } else { Format::SimpleSigning }
     }
 
     /// The spec in memory. With `--payload` the signature over it is made first, and attached.
@@ -108,6 +170,7 @@ impl<'a> Job<'a> {
             let settings = Settings {
                 sign_with: vec![self.profile.name.clone()],
                 annotations: Arc::new(annotations.clone()),
+                formats: vec![self.format()],
                 recursive: self.args.recursive,
                 ..super::settings()
             };
@@ -125,7 +188,8 @@ impl<'a> Job<'a> {
     fn open(&self, images: Vec<Image>, intent: Intent, making: Making) -> Result<Session, Failed> {
         let signer = Only { profile: self.profile.clone(), source: Some(self.source.clone()) };
         let registry = &self.args.registry;
-        super::session(self.context, registry, Some(signer), images, intent, making)
+        let by = (Arc::clone(&self.deployment), Some(Arc::clone(&self.identity)));
+        super::session_as(self.context, registry, Some(signer), images, (intent, making), by)
     }
 
     async fn with_payload(
@@ -163,8 +227,10 @@ impl<'a> Job<'a> {
 
     /// Signs and uploads nothing.
     async fn make(&self) -> Result<ExitCode, Failed> {
+        let who = self.who().await?;
         let session = self.session(Intent::Read, Making::OneMore).await?;
         let (plan, signers) = self.context.plan(&session).await?;
+        confirm(&plan, who.as_deref(), self.args.yes, self.context).await?;
         let applier = super::applier(&session, &signers, self.context).await;
         let mut failures: Vec<Failure> = plan.failures().cloned().collect();
         for target in &plan.targets {
@@ -172,9 +238,21 @@ impl<'a> Job<'a> {
             for change in target.changes.iter().filter(|it| it.action().writes()) {
                 match applier.make(change, digest, &signers).await {
                     Ok(made) => {
-                        let key = public_key_pem(&signers, change);
-                        let files = (made.signature.as_str(), &*made.payload, key.as_str());
-                        self.write_files(digest, plan.targets.len(), files)?;
+                        let key = made.certificate.clone();
+                        let key = key.unwrap_or_else(|| public_key_pem(&signers, change));
+                        let files = Files {
+                            signature: &made.signature,
+                            payload: &made.payload,
+                            certificate: &key,
+                            bundle: &[],
+                        };
+                        written::write_files(
+                            self.args,
+                            digest,
+                            plan.targets.len(),
+                            files,
+                            self.context,
+                        )?;
                         if self.args.output_signature.is_none() {
                             print(format!("{}\n", made.signature).as_bytes())?;
                         }
@@ -219,75 +297,6 @@ impl<'a> Job<'a> {
                 self.context.terminal.say(&text);
             }
         }
-    }
-
-    /// Writes what is in the registry now into the files that were asked for.
-    async fn write_stored(
-        &self,
-        report: &Report,
-        signers: &Signers,
-        session: &Session,
-    ) -> Result<(), Failed> {
-        let args = self.args;
-        let asked = [&args.output_signature, &args.output_payload, &args.output_certificate];
-        if asked.iter().all(|it| it.is_none()) {
-            return Ok(());
-        }
-        for target in report.targets.iter().filter(|it| it.is_converged()) {
-            let found = stored(&target.target, &*session.store).await;
-            let found = found.all().map_err(|it| failed(&it))?;
-            let state = signers.get(&self.profile.name);
-            let key = state.and_then(|it| it.public_key());
-            let own = |target: &Target, it: &&countersign::observe::Stored| {
-                let payload = Digest::of(&it.payload);
-                let wanted = target.wants.iter().any(|want| want.payload == payload);
-                let good = it.signature().zip(key).is_some_and(|(signature, key)| {
-                    key.verifies(it.signed(), signature, Hash::default())
-                });
-                wanted && good
-            };
-            if let Some(last) = found.iter().rfind(|it| own(&target.target, it)) {
-                let signature = last.signature().map(SignatureBytes::to_base64).unwrap_or_default();
-                let pem = self.profile.certificate.as_ref().map(Certificate::to_pem);
-                let pem = pem.or_else(|| key.map(|it| it.to_pem())).unwrap_or_default();
-                let files = (signature.as_str(), &*last.payload, pem.as_str());
-                let digest = &target.target.subject.digest;
-                self.write_files(digest, report.targets.len(), files)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Signature, payload and certificate; with the digest in their names where there are several.
-    fn write_files(
-        &self,
-        digest: &Digest,
-        count: usize,
-        (signature, payload, certificate): (&str, &[u8], &str),
-    ) -> Result<(), Failed> {
-        let path = |path: &Path| -> PathBuf {
-            if count < 2 {
-                return path.to_owned();
-            }
-            let mut name = path.as_os_str().to_owned();
-            name.push(format!("-{}", digest.to_string().replace(':', "-")));
-            name.into()
-        };
-        let args = self.args;
-        let files = [
-            (&args.output_signature, signature.as_bytes(), "Signature"),
-            (&args.output_payload, payload, "Payload"),
-            (&args.output_certificate, certificate.as_bytes(), "Certificate"),
-        ];
-        for (asked, content, what) in files {
-            if let Some(asked) = asked {
-                let path = path(asked);
-                super::write(&path, content)?;
-                let text = format!("{what} wrote in the file {}", path.display());
-                self.context.terminal.say(&text);
-            }
-        }
-        Ok(())
     }
 }
 

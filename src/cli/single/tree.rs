@@ -6,11 +6,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use countersign::crypto::Certificate;
 use countersign::exit_code::ExitCode;
-use countersign::model::{Descriptor, Digest, Index, Locator, Manifest, Repository, Tag, go_json};
+use countersign::model::{Descriptor, Digest, Locator, Manifest, Repository, go_json};
 use countersign::observe::{Stored, StoredAt, stored};
-use countersign::payload::{Format, annotation};
+use countersign::payload::{Format, annotation, listing_of};
 use countersign::render;
-use countersign::store::{Intent, ReadStore};
+use countersign::store::{Intent, ReadStore, Referrers};
 use countersign::transfer::Attached;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -33,6 +33,7 @@ pub(crate) async fn triangulate(
     let text = match args.kind {
         Kind::Signature => format!("{place}:{}", tag(Attached::Signatures)?),
         Kind::Attestation => format!("{place}:{}", tag(Attached::Attestations)?),
+        Kind::Referrer => format!("{place}:{}", tag(Attached::Referrers)?),
         Kind::Sbom => format!("{place}:{}", tag(Attached::Sboms)?),
         Kind::Digest => format!("{}@{digest}", image.repository),
     };
@@ -55,23 +56,35 @@ pub(crate) async fn tree(args: &ImageArgs, context: &Context) -> Result<ExitCode
         (Attached::Sboms, "📦 SBOMs for an image tag"),
     ] {
         let tag = attached.tag(&digest).map_err(|it| failed(&it))?;
-        if let Some(bytes) = manifest(&*session.store, &place, &tag).await? {
+        if let Some(bytes) = manifest(&*session.store, &place, &tag.clone().into()).await? {
             // Writing to a string does not fail.
             let _ = writeln!(text, "└── {what}: {place}:{tag}");
             let layers = Manifest::parse(&bytes).map(|it| it.layers).unwrap_or_default();
             branches(&mut text, layers.iter().map(|it| &it.digest));
         }
     }
-    let tag = Attached::Referrers.tag(&digest).map_err(|it| failed(&it))?;
-    let listed = manifest(&*session.store, &place, &tag).await?;
-    let index = listed.and_then(|bytes| Index::parse(&bytes).ok());
-    for entry in index.iter().flat_map(|it| &it.manifests) {
-        let kind = entry.annotation("dev.sigstore.bundle.predicateType");
-        let kind = kind.or(entry.artifact_type.as_deref()).unwrap_or(&entry.media_type);
+    let referrers = session.store.referrers(&place, &digest).await;
+    let referrers = match referrers {
+        Err(error) if error.kind.is_absent() => Referrers::default(),
+        other => other
+            .map_err(|error| unresolved(&format!("cannot list what refers to {image}"), &error))?,
+    };
+    for entry in &referrers.entries {
+        let locator = Locator::Digest(entry.digest.clone());
+        // A list may name what is gone.
+        let Some(bytes) = manifest(&*session.store, &place, &locator).await? else { continue };
+        let read = Manifest::parse(&bytes).ok();
+        // What the list says of an entry is often wrong: its manifest knows.
+        let own = read.as_ref().map(|it| listing_of(entry, it));
+        let own = own.as_ref().unwrap_or(entry);
+        let kind = own.annotation("dev.sigstore.bundle.predicateType");
+        let kind = kind.or(own.artifact_type.as_deref()).unwrap_or(&entry.media_type);
         // It is anybody's text, and must not steer the terminal.
         let kind = render::escape(kind);
         let _ =
             writeln!(text, "└── 🔗 {kind} artifacts via OCI referrer: {place}@{}", entry.digest);
+        let layers = read.map(|it| it.layers).unwrap_or_default();
+        branches(&mut text, layers.iter().map(|it| &it.digest));
     }
     if text.len() == empty {
         let _ =
@@ -93,12 +106,12 @@ fn branches<'a>(text: &mut String, digests: impl ExactSizeIterator<Item = &'a Di
 async fn manifest(
     store: &dyn ReadStore,
     repository: &Repository,
-    tag: &Tag,
+    locator: &Locator,
 ) -> Result<Option<bytes::Bytes>, Failed> {
-    match store.manifest(repository, &Locator::Tag(tag.clone())).await {
+    match store.manifest(repository, locator).await {
         Ok(found) => Ok(Some(found.bytes)),
         Err(error) if error.kind.is_absent() => Ok(None),
-        Err(error) => Err(unresolved(&format!("cannot read {repository}:{tag}"), &error)),
+        Err(error) => Err(unresolved(&format!("cannot read {locator} in {repository}"), &error)),
     }
 }
 
@@ -122,7 +135,7 @@ pub(crate) async fn download(args: &ImageArgs, context: &Context) -> Result<Exit
     let digest = context.unless_interrupted(digest_of(&image, &*session.store)).await??;
     let target = bare(&image, digest, signature_repository(context)?);
     let found = context.unless_interrupted(stored(&target, &*session.store)).await?;
-    let hidden = found.bundles > 0;
+    let hidden = found.has_bundles();
     let mut found = found.all().map_err(|it| failed(&it))?;
     if hidden {
         // As cosign 3 does: once a bundle is there, it shows bundles.
@@ -136,7 +149,7 @@ pub(crate) async fn download(args: &ImageArgs, context: &Context) -> Result<Exit
     let mut page = Vec::new();
     for signature in &found {
         match &signature.place {
-            StoredAt::Bundle(bundle) => page.extend_from_slice(bundle.trim_ascii()),
+            StoredAt::Bundle { text, .. } => page.extend_from_slice(text.trim_ascii()),
             StoredAt::Layer(layer) => page.extend(go_json::to_vec(&line(signature, layer))),
         }
         page.push(b'\n');

@@ -1,17 +1,60 @@
 //! Whom `verify IMAGE` trusts, from cosign's flags.
 
+use std::sync::Arc;
+
 use countersign::crypto::{
-    Authorities, Certificate, CertificateError, Chain, IdentityPattern, TextPattern, Workflow,
+    Authorities, Certificate, CertificateError, IdentityPattern, TextPattern, Workflow,
 };
 use countersign::exit_code::ExitCode;
-use countersign::plan::Trust;
+use countersign::plan::{Asked, Required, Trust};
+use countersign::trust::TrustedRoot;
 use regex::Regex;
 
 use super::verify_args::{IdentityArgs, VerifyImageArgs};
-use super::{Context, Failed, not_yet, public_key, read_text};
+use super::{Context, Failed, ServicesOf, failed, keyless, public_key, read_text};
+
+/// What must prove a signature, and who vouches for it.
+///
+/// The trusted root is opened only where something depends on it: the public one costs requests.
+pub(crate) async fn proof(args: &VerifyImageArgs, context: &Context) -> Result<Required, Failed> {
+    let asked = |is_asked| if is_asked { Asked::Required } else { Asked::Ignored };
+    let (flags, identity) = (&args.trust, &args.identity);
+    let authority = flags.timestamp_certificate_chain.as_deref().map(keyless::chain).transpose()?;
+    let (log, timestamp) =
+        (!args.ignore_tlog.on, flags.use_signed_timestamps.on || authority.is_some());
+    let own = identity.certificate_chain.is_some() || identity.ca_roots.is_some();
+    if !log && !timestamp && (args.key.is_some() || own) {
+        return Ok(Required::default());
+    }
+    let named = keyless::trusted_root(flags.trusted_root.as_deref(), context)?;
+    let root = match (named, authority) {
+        (Some(root), None) => root,
+        (Some(root), Some(chain)) => {
+            Arc::new(TrustedRoot::clone(&root).with_timestamp_authority(&chain))
+        }
+        // A timestamp of an authority that is named is all that is asked for.
+        (None, Some(chain)) if !log && (args.key.is_some() || own) => {
+            Arc::new(TrustedRoot::default().with_timestamp_authority(&chain))
+        }
+        (None, authority) => {
+            let deployment = context.deployment_of(None, ServicesOf::Nobody);
+            let opened = context.unless_interrupted(deployment.opened()).await?;
+            let root = opened.map_err(|failure| failed(&failure))?.root;
+            match authority {
+                None => root,
+                Some(chain) => Arc::new(TrustedRoot::clone(&root).with_timestamp_authority(&chain)),
+            }
+        }
+    };
+    Ok(Required { root: Some(root), log_entry: asked(log), timestamp: asked(timestamp) })
+}
 
 /// A key, or authorities and an identity; never both, and never neither.
-pub(crate) async fn trust(args: &VerifyImageArgs, context: &Context) -> Result<Trust, Failed> {
+pub(crate) async fn trust(
+    args: &VerifyImageArgs,
+    proof: &Required,
+    context: &Context,
+) -> Result<Trust, Failed> {
     let flags = &args.identity;
     let named = flags.certificate_identity.is_some() || flags.certificate_identity_regexp.is_some();
     match &args.key {
@@ -20,29 +63,35 @@ pub(crate) async fn trust(args: &VerifyImageArgs, context: &Context) -> Result<T
         )
         .help("leave one of them out")),
         Some(key) => Ok(Trust::Key(public_key(key, context).await?)),
-        None => certified(flags),
+        None => certified(flags, proof),
     }
 }
 
-fn certified(flags: &IdentityArgs) -> Result<Trust, Failed> {
+fn certified(flags: &IdentityArgs, proof: &Required) -> Result<Trust, Failed> {
     let identity = identity(flags)?;
-    let authorities = match (&flags.certificate_chain, &flags.ca_roots) {
-        (Some(path), _) => Authorities::of_chain(&chain(path)?),
-        (None, Some(path)) => {
-            let between = flags.ca_intermediates.as_deref().map(chain).transpose()?;
-            Authorities::new(&chain(path)?, between.as_ref())
+    let certificate_log = if flags.ignore_sct.on { Asked::Ignored } else { Asked::Required };
+    let authorities = match (&flags.certificate_chain, &flags.ca_roots, &proof.root) {
+        (Some(path), _, _) => Authorities::of_chain(&keyless::chain(path)?),
+        (None, Some(path), _) => {
+            let between = flags.ca_intermediates.as_deref().map(keyless::chain).transpose()?;
+            Authorities::new(&keyless::chain(path)?, between.as_ref())
         }
-        (None, None) => {
-            return Err(not_yet(
-                "trusting the authorities of sigstore (keyless)",
-                "name your own, with --ca-roots or --certificate-chain; or a key, with --key",
-            ));
+        (None, None, root) => {
+            let root = Arc::clone(root.as_ref().ok_or_else(|| {
+                Failed::usage("nothing says whose certificates to believe")
+                    .help("pass --trusted-root, --ca-roots or --certificate-chain")
+            })?);
+            if let Some(path) = &flags.certificate {
+                let text =
+                    format!("{} is only looked at under authorities of your own", path.display());
+                return Err(Failed::usage(text).help("add --certificate-chain or --ca-roots"));
+            }
+            return Ok(Trust::Identity { root, identity, certificate_log });
         }
     };
-    if !flags.ignore_sct.on {
-        return Err(not_yet(
-            "verifying that a certificate is in a log of certificates",
-            "add --insecure-ignore-sct: authorities of your own have no such log",
+    if certificate_log == Asked::Required {
+        return Err(Failed::usage("authorities of your own have no log of certificates").help(
+            "add --insecure-ignore-sct; or give authorities and log together: --trusted-root",
         ));
     }
     let Some(path) = &flags.certificate else {
@@ -60,13 +109,6 @@ fn certified(flags: &IdentityArgs) -> Result<Trust, Failed> {
     checked.map_err(|it| wrong(&it))?;
     identity.check(&certificate).map_err(|why| wrong(&CertificateError::Untrusted(why)))?;
     Ok(Trust::Key(certificate.public_key().clone()))
-}
-
-fn chain(path: impl AsRef<std::path::Path>) -> Result<Chain, Failed> {
-    let path = path.as_ref();
-    Chain::from_pem(&read_text(path)?).map_err(|error| {
-        Failed::usage(format!("{} holds no certificates", path.display())).because(&error)
-    })
 }
 
 fn identity(flags: &IdentityArgs) -> Result<IdentityPattern, Failed> {

@@ -31,7 +31,7 @@ pub(crate) fn page(
         }
         VerifyOutput::Text => {
             let lines = verified.iter().map(|it| match it.stored.map(|it| &it.place) {
-                Some(StoredAt::Bundle(_)) => go_json::to_vec(&it.json(image, digest)),
+                Some(StoredAt::Bundle { .. }) => go_json::to_vec(&it.json(image, digest)),
                 Some(StoredAt::Layer(_)) | None => it.payload.to_vec(),
             });
             lines.flat_map(|line| [line, b"\n".to_vec()].concat()).collect()
@@ -49,7 +49,7 @@ impl<'a> Verified<'a> {
         let Some(stored) = self.stored else { return simple(self.payload, None, None) };
         match &stored.place {
             StoredAt::Layer(layer) => simple(self.payload, stored.certificate(), Some(layer)),
-            StoredAt::Bundle(_) => {
+            StoredAt::Bundle { .. } => {
                 let claim = stored.claim();
                 let mut optional = Map::new();
                 for (key, value) in claim.iter().flat_map(|it| &it.annotations) {

@@ -7,28 +7,25 @@ use countersign::exit_code::ExitCode;
 use countersign::model::{Annotations, Digest, ImageRef, LayoutPath, Repository};
 use countersign::observe::{Stored, failure_of, stored};
 use countersign::payload::{Claim, Format};
-use countersign::plan::{Acceptance, Claims, Failure, Presented, Trust};
+use countersign::plan::{Acceptance, Asked, Claims, Failure, Presented, Trust};
 use countersign::render;
 use countersign::store::{Intent, LayoutStore};
+use countersign::trust::Content;
 
 use super::verified::{self, Verified};
 use super::verify_args::{VerifyImageArgs, VerifyOutput};
 use super::{
-    Context, Failed, Session, bare, digest_of, failed, not_yet, pairs, parse, print,
-    signature_repository, store, trust,
+    Context, Failed, Session, bare, digest_of, failed, pairs, parse, print, signature_repository,
+    store, trust,
 };
 
 /// Verifies images one after another, and prints the payloads of what counts.
 pub(crate) async fn run(args: &VerifyImageArgs, context: &Context) -> Result<ExitCode, Failed> {
-    if !args.ignore_tlog.on {
-        return Err(not_yet(
-            "verifying entries in a transparency log",
-            "add --insecure-ignore-tlog where that is enough, or ask cosign",
-        ));
-    }
     let annotations = pairs::annotations(&args.annotations)?;
+    let proof = trust::proof(args, context).await?;
     let acceptance = Acceptance {
-        trust: trust::trust(args, context).await?,
+        trust: trust::trust(args, &proof, context).await?,
+        proof,
         claims: if args.check_claims.on { Claims::Checked(annotations) } else { Claims::Unchecked },
         hash: args.signature_digest_algorithm.hash(),
         now: context.clock.now(),
@@ -91,6 +88,9 @@ impl Verifier<'_> {
             claim: claim.as_ref(),
             certificate: None,
             chain: None,
+            content: Content::Message(&payload),
+            log_entries: &[],
+            timestamps: &[],
             passed_over: None,
         };
         self.acceptance
@@ -126,7 +126,7 @@ impl Verifier<'_> {
             // What could not be read might have been good.
             None => return Err(nothing(image, &found.unreadable, &reasons, &found.signatures)),
         };
-        if format == Format::SimpleSigning && found.bundles > 0 {
+        if format == Format::SimpleSigning && found.has_bundles() {
             self.context.terminal.say(&format!(
                 "warning[format::hidden_by_bundle]: cosign 3 does not look at the `.sig` tag of {image}, because \
                  bundles are there: it takes this with `--new-bundle-format=false` only"
@@ -155,6 +155,14 @@ impl Verifier<'_> {
                 text.push_str("\n  - The specified annotations were verified.");
             }
             text.push_str("\n  - The cosign claims were validated");
+        }
+        if self.acceptance.proof.log_entry == Asked::Required {
+            text.push_str(
+                "\n  - Existence of the claims in the transparency log was verified offline",
+            );
+        }
+        if self.acceptance.proof.timestamp == Asked::Required {
+            text.push_str("\n  - The signed timestamps were verified against their authorities");
         }
         text.push_str(match &self.acceptance.trust {
             Trust::Key(_) => "\n  - The signatures were verified against the specified public key",
@@ -196,6 +204,6 @@ fn no_match(image: &ImageRef, reasons: &[String]) -> Failed {
     let reasons = render::escape(&reasons.join("; ")).to_string();
     let text = format!("no matching signatures on {image}: {reasons}");
     Failed::new(ExitCode::NotAsDeclared, "signature::no_match", text).help(
-        "check the key or identity and the annotations; `countersign download signature` shows what is there",
+        "check the key or identity and the annotations; where only a timestamp proves the time (Rekor v2), add --use-signed-timestamps; `countersign download signature` shows what is there",
     )
 }

@@ -8,16 +8,28 @@ use countersign::crypto::Hash;
 use super::args::{RegistryArgs, switch};
 
 switch!(
-    /// Does not ask for an entry in the transparency log; logs are not read yet, so it is needed
+    /// Does not ask for an entry in the transparency log
     IgnoreTlog,
     "insecure-ignore-tlog",
     false
 );
 switch!(
-    /// Does not ask for a proof that the certificate is in a log of certificates; not read yet, so it is needed
+    /// Does not ask for the promise that the certificate is in a log of certificates
     IgnoreSct,
     "insecure-ignore-sct",
     false
+);
+switch!(
+    /// Asks for a timestamp, and believes its time
+    UseSignedTimestamps,
+    "use-signed-timestamps",
+    false
+);
+switch!(
+    /// Entries are always verified offline, with the proofs that they carry
+    Offline,
+    "offline",
+    true
 );
 switch!(
     /// Whether the payload must name this digest and these annotations
@@ -57,9 +69,30 @@ pub(crate) struct VerifyImageArgs {
     #[arg(long, requires = "image", help_heading = "Images")]
     pub(crate) local_image: bool,
     #[command(flatten)]
+    pub(crate) trust: TrustArgs,
+    #[command(flatten)]
     pub(crate) identity: IdentityArgs,
     #[command(flatten)]
     pub(crate) registry: RegistryArgs,
+}
+
+/// Whom to believe for logs, timestamps and identities.
+#[derive(Args, Debug)]
+#[group(skip)]
+pub(crate) struct TrustArgs {
+    /// Whom to believe: what `cosign trusted-root create` writes; else the public instance
+    #[arg(long, value_name = "FILE", requires = "image", help_heading = "Trust")]
+    pub(crate) trusted_root: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) use_signed_timestamps: UseSignedTimestamps,
+    /// Asks for a timestamp of this authority: its certificates in PEM, the root last
+    #[arg(long, value_name = "FILE", requires = "image", help_heading = "Trust")]
+    pub(crate) timestamp_certificate_chain: Option<PathBuf>,
+    /// Taken from cosign's command lines: no log is asked, its key is in the trusted root
+    #[arg(long, value_name = "URL", requires = "image", help_heading = "Trust")]
+    pub(crate) rekor_url: Option<String>,
+    #[command(flatten)]
+    pub(crate) offline: Offline,
 }
 
 /// Whose certificate it must be, and who may certify.

@@ -12,7 +12,7 @@ use sigstore_types::Sha256Hash;
 use crate::payload::InclusionProof;
 use crate::sigstore::ServiceError;
 use crate::sigstore::connection::Connection;
-use crate::wire::http::{Call, HttpFailure};
+use crate::wire::http::{Call, HttpFailure, HttpFailureKind};
 
 /// As many hashes, or entries, as a full tile has.
 const WIDTH: u64 = 256;
@@ -52,8 +52,7 @@ impl<'a> Tiles<'a> {
         if index >= size {
             return Err(wrong("the entry that it says is there lies beyond its checkpoint"));
         }
-        let path = tile_path("entries", index / WIDTH, width(size, index / WIDTH));
-        let entries = self.read(&path).await?;
+        let entries = self.tile("entries", index / WIDTH, size).await?;
         let body = nth_entry(&entries, index % WIDTH)
             .ok_or_else(|| wrong("the tile of its entries has no form"))?;
         let ranges = path_to_root(index, size);
@@ -63,9 +62,7 @@ impl<'a> Tiles<'a> {
             if fetched.contains_key(&(level, tile)) {
                 continue;
             }
-            let there = size >> (HEIGHT * level);
-            let path = tile_path(&level.to_string(), tile, width(there, tile));
-            let hashes = self.read(&path).await?;
+            let hashes = self.tile(&level.to_string(), tile, size >> (HEIGHT * level)).await?;
             let (hashes, rest) = hashes.as_chunks::<32>();
             if !rest.is_empty() {
                 return Err(wrong("a tile has no whole hashes"));
@@ -82,10 +79,25 @@ impl<'a> Tiles<'a> {
         Ok((body, InclusionProof { log_index, tree_size, root_hash: root, hashes, checkpoint }))
     }
 
+    /// A tile of a level that has `there` things; the whole one where the part of it has been removed since.
+    async fn tile(&self, level: &str, tile: u64, there: u64) -> Result<Vec<u8>, ServiceError> {
+        let part = width(there, tile);
+        match self.content(&tile_path(level, tile, part)).await {
+            Err(failure) if part.is_some() && failure.kind == HttpFailureKind::NotFound => {
+                self.read(&tile_path(level, tile, None)).await
+            }
+            content => content.map_err(|failure| self.connection.failed(READ, &failure)),
+        }
+    }
+
     async fn read(&self, path: &str) -> Result<Vec<u8>, ServiceError> {
-        let failed = |failure: HttpFailure| self.connection.failed(READ, &failure);
+        let content = self.content(path).await;
+        content.map_err(|failure| self.connection.failed(READ, &failure))
+    }
+
+    async fn content(&self, path: &str) -> Result<Vec<u8>, HttpFailure> {
         let url = self.connection.url(&format!("/api/v2/{path}"));
-        let answer = self.connection.send(&Call::new(Method::GET, url)).await.map_err(failed)?;
+        let answer = self.connection.send(&Call::new(Method::GET, url)).await?;
         Ok(answer.body.expose().clone())
     }
 }

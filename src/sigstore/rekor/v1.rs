@@ -1,5 +1,7 @@
 //! Rekor v1: entries with the promise of the log at once, and a search by hash.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +13,7 @@ use crate::model::Timestamp;
 use crate::payload::{EntryKind, InclusionProof, LogEntry, envelope_json};
 use crate::sigstore::connection::Connection;
 use crate::sigstore::rekor::{Log, RECORD, Recorded};
-use crate::sigstore::{Network, Service, ServiceError};
+use crate::sigstore::{Network, Service, ServiceError, ServiceErrorKind};
 use crate::trust::{Content, Signed, Verifier};
 use crate::wire::http::{Call, HttpFailure, HttpFailureKind};
 
@@ -24,6 +26,8 @@ const MOST_FOUND: usize = 10;
 #[derive(Debug)]
 pub struct RekorV1 {
     connection: Connection,
+    /// It could not be searched once: it is not asked again.
+    is_mute: AtomicBool,
 }
 
 impl RekorV1 {
@@ -33,7 +37,8 @@ impl RekorV1 {
     ///
     /// `rekor::refused` for what is no URL; `rekor::tls`.
     pub fn new(url: &str, network: &Network) -> Result<Self, ServiceError> {
-        Ok(Self { connection: Connection::new(Service::Rekor, url, AT_ONCE, network)? })
+        let connection = Connection::new(Service::Rekor, url, AT_ONCE, network)?;
+        Ok(Self { connection, is_mute: AtomicBool::new(false) })
     }
 
     async fn entry(&self, uuid: &str) -> Result<Value, ServiceError> {
@@ -48,7 +53,7 @@ impl RekorV1 {
         let connection = &self.connection;
         let query = json!({ "hash": format!("sha256:{}", hex::encode(digest)) });
         let call = Call::new(Method::POST, connection.url("/api/v1/index/retrieve")).json(&query);
-        let found = connection.send(&call).await.ok()?.json().ok()?;
+        let found = connection.ask(&call).await.ok()?.json().ok()?;
         let found = found.as_array()?;
         // The newest stand last.
         let newest = found.iter().skip(found.len().saturating_sub(MOST_FOUND));
@@ -59,7 +64,7 @@ impl RekorV1 {
         let query = json!({ "entryUUIDs": ids });
         let path = "/api/v1/log/entries/retrieve";
         let call = Call::new(Method::POST, connection.url(path)).json(&query);
-        let entries = connection.send(&call).await.ok()?.json().ok()?;
+        let entries = connection.ask(&call).await.ok()?.json().ok()?;
         let mut recorded: Vec<Recorded> =
             entries.as_array()?.iter().filter_map(|it| Recorded::read(read(it).ok()?)).collect();
         recorded.sort_by_key(|it| std::cmp::Reverse(it.entry.log_index));
@@ -82,7 +87,7 @@ impl Log for RekorV1 {
                 let id = existing(&failure).ok_or_else(|| failed(failure))?;
                 self.entry(&id).await?
             }
-            Err(failure) => return Err(failed(failure)),
+            Err(failure) => return Err(with_advice(failed(failure))),
         };
         read(&answer).map_err(|why| self.connection.untrusted(RECORD, why))
     }
@@ -92,8 +97,12 @@ impl Log for RekorV1 {
     }
 
     async fn find(&self, digest: &[u8; 32]) -> Vec<Recorded> {
+        if self.is_mute.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
         let found = self.search(digest).await;
         if found.is_none() {
+            self.is_mute.store(true, Ordering::Relaxed);
             tracing::debug!(log = %self.connection.at(), "rekor.no_search");
         }
         found.unwrap_or_default()
@@ -129,6 +138,16 @@ fn proposed(signed: &Signed<'_>, hash: Hash) -> Option<Value> {
         }),
         Content::Digest(_) => return None,
     })
+}
+
+/// Newer logs take each kind of key with the hash of its size only; a `dsse` entry they check with SHA-256 alone.
+fn with_advice(error: ServiceError) -> ServiceError {
+    match error.kind {
+        ServiceErrorKind::Refused => error.advise(
+            "where it refuses the algorithm: use a P-256 or RSA key with SHA-256, which every log and every cosign takes, or `transparency_log = false`",
+        ),
+        _ => error,
+    }
 }
 
 /// The id of the entry that is there already: in `Location`, and in what the log says.

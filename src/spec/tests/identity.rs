@@ -1,6 +1,7 @@
 //! Identities, log entries, timestamps and private deployments.
 
 use super::*;
+use crate::payload::Format;
 use crate::trust::{CertificateIdentity, GithubClaims};
 
 const IMAGE: &str = "[[images]]\nreference = \"h.example/a:1\"\nsign_with = [\"ci\"]\n";
@@ -33,7 +34,11 @@ fn an_identity_signs_with_a_log_entry_unless_it_says_otherwise() {
         let key = crate::crypto::PrivateKey::generate_p256().unwrap().public_key().to_pem();
         let spec = World::new(&whole).file("r", &key).spec();
         let profile = &spec.desired.signers[&"ci".parse().unwrap()];
-        assert_eq!((profile.transparency_log, profile.timestamps()), (log, timestamps), "{text}");
+        assert_eq!(
+            (profile.transparency_log, profile.timestamps(Format::Bundle)),
+            (log, timestamps),
+            "{text}"
+        );
         assert_eq!(profile.ability, crate::plan::Ability::Sign);
         let policy = profile.identity.as_ref().unwrap();
         let identity = |subject: &str| CertificateIdentity {

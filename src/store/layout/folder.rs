@@ -19,6 +19,9 @@ const MAX_MARKER: u64 = 64 * 1024;
 /// About 200,000 entries.
 const MAX_INDEX: u64 = 64 * 1024 * 1024;
 
+/// How much is copied at once, in bytes.
+const PIECE: usize = 256 * 1024;
+
 const MARKER: &str = "oci-layout";
 const INDEX: &str = "index.json";
 /// Held while `index.json` is read, changed and written. It stays: whoever removed it would let two in.
@@ -140,6 +143,45 @@ impl Folder<'_> {
         match self.blob(digest, length) {
             Ok(Some(_)) => Ok(()),
             _ => self.write(&blob_file(digest), content),
+        }
+    }
+
+    /// Copies a blob to a file, and checks it on the way; `None` where there is none.
+    pub(super) fn blob_to_file(
+        self,
+        digest: &Digest,
+        size: u64,
+        path: &Path,
+    ) -> Result<Option<()>, Fault> {
+        let file = blob_file(digest);
+        let from = match File::open(self.0.join(&file)) {
+            Ok(from) => from,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Fault::io(&file, error)),
+        };
+        let copied = File::create(path).and_then(|mut to| copy(from, &mut to, digest));
+        match copied.map_err(|error| Fault::io(&file, error))? {
+            Some(length) if length == size => Ok(Some(())),
+            _ => {
+                let detail = format!("{file} has other content than its name says");
+                Err(Fault::new(StoreErrorKind::WrongDigest, detail))
+            }
+        }
+    }
+
+    /// Takes the content of a file as a blob, unless that is there.
+    pub(super) fn take_blob(self, digest: &Digest, path: &Path) -> Result<(), Fault> {
+        let file = blob_file(digest);
+        if self.has_blob(digest) {
+            return Ok(());
+        }
+        let taken = fill(&self.0.join(&file), |to| copy(File::open(path)?, to, digest));
+        match taken.map_err(|error| Fault::io(&file, error))? {
+            Some(_) => Ok(()),
+            None => {
+                let detail = format!("{} is not {digest}", path.display());
+                Err(Fault::new(StoreErrorKind::WrongDigest, detail))
+            }
         }
     }
 
@@ -268,16 +310,39 @@ fn blob_file(digest: &Digest) -> String {
 }
 
 fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    fill(path, |file| file.write_all(content).map(Some)).map(|_| ())
+}
+
+/// Puts a file in its place that `write` has filled; where that gives nothing, all stays as it was.
+fn fill<T>(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> io::Result<Option<T>>,
+) -> io::Result<Option<T>> {
     let folder: PathBuf = path.parent().map(Path::to_owned).unwrap_or_default();
     fs::create_dir_all(&folder)?;
     let mut unfinished = builder().tempfile_in(&folder)?;
     if let Ok(old) = fs::metadata(path) {
         unfinished.as_file().set_permissions(old.permissions())?;
     }
-    unfinished.write_all(content)?;
+    let Some(written) = write(unfinished.as_file_mut())? else { return Ok(None) };
     unfinished.as_file().sync_all()?;
     unfinished.persist(path).map_err(|error| error.error)?;
-    sync_folder(&folder)
+    sync_folder(&folder)?;
+    Ok(Some(written))
+}
+
+/// Copies all of `from`: its length, where it has the digest.
+fn copy(mut from: File, to: &mut File, digest: &Digest) -> io::Result<Option<u64>> {
+    let mut hasher = Digest::hasher(digest.algorithm());
+    let (mut piece, mut length) = (vec![0; PIECE], 0_u64);
+    loop {
+        let read = from.read(&mut piece)?;
+        let Some(taken) = piece.get(..read).filter(|it| !it.is_empty()) else { break };
+        hasher.update(taken);
+        to.write_all(taken)?;
+        length = length.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
+    }
+    Ok(hasher.matches(digest).then_some(length))
 }
 
 /// Unfinished files, readable for others as far as the process's mask allows.

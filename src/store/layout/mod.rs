@@ -4,8 +4,10 @@ mod delete;
 mod folder;
 mod index;
 mod shape;
+mod write;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -17,10 +19,11 @@ use crate::store::referrers::entry_of;
 use crate::store::{
     Expected, Fetched, Listed, ReadStore, Referrers, Store, StoreError, StoreErrorKind,
 };
-use delete::{delete, is_named};
+use delete::delete;
 use folder::{Fault, Folder};
 use index::LayoutIndex;
-use shape::{Source, media_type_of, parts, subject_of};
+use shape::{Source, media_type_of};
+use write::NewManifest;
 
 /// What every registry takes, and most take no more.
 ///
@@ -140,6 +143,22 @@ impl ReadStore for LayoutStore {
         .await
     }
 
+    async fn blob_to_file(
+        &self,
+        repository: &Repository,
+        descriptor: &Descriptor,
+        path: &Path,
+    ) -> Result<(), StoreError> {
+        let target = format!("{repository}@{}", descriptor.digest);
+        let (digest, size) = (descriptor.digest.clone(), descriptor.size);
+        let path = path.to_owned();
+        run("read", repository, target, move |folder| {
+            folder.index()?;
+            folder.blob_to_file(&digest, size, &path)?.ok_or_else(not_found)
+        })
+        .await
+    }
+
     async fn tags(&self, repository: &Repository) -> Result<Arc<BTreeSet<Tag>>, StoreError> {
         let target = repository.to_string();
         run("list the tags of", repository, target, |folder| Ok(Arc::new(folder.index()?.tags())))
@@ -173,6 +192,20 @@ impl Store for LayoutStore {
             folder.create()?;
             folder.write_blob(&digest, &content)?;
             Ok(digest)
+        })
+        .await
+    }
+
+    async fn put_blob_file(
+        &self,
+        repository: &Repository,
+        descriptor: &Descriptor,
+        path: &Path,
+    ) -> Result<(), StoreError> {
+        let (digest, path) = (descriptor.digest.clone(), path.to_owned());
+        run("write", repository, format!("{repository}@{digest}"), move |folder| {
+            folder.create()?;
+            folder.take_blob(&digest, &path)
         })
         .await
     }
@@ -299,85 +332,6 @@ fn referrers(
         found.extend(entry_of(descriptor, &bytes, subject));
     }
     Ok(found)
-}
-
-/// A manifest on its way into a layout.
-struct NewManifest {
-    locator: Locator,
-    media_type: String,
-    content: Bytes,
-    expected: Expected,
-}
-
-impl NewManifest {
-    fn write(self, folder: Folder<'_>) -> Result<Digest, Fault> {
-        let digest = match &self.locator {
-            Locator::Digest(digest) => digest.clone(),
-            Locator::Tag(_) => Digest::of(&self.content),
-        };
-        if !digest.matches(&self.content) {
-            let detail = format!("the content has the digest {}", Digest::of(&self.content));
-            return Err(Fault::new(StoreErrorKind::WrongDigest, detail));
-        }
-        folder.create()?;
-        let lock = folder.lock()?;
-        let before = folder.index()?;
-        self.check_expected(folder, &before)?;
-        self.check_parts(folder)?;
-        folder.write_blob(&digest, &self.content)?;
-
-        let descriptor = Descriptor {
-            digest: digest.clone(),
-            ..Descriptor::of(&self.media_type, &self.content)
-        };
-        let mut after = before.clone();
-        match &self.locator {
-            Locator::Tag(tag) => after.set(tag, &descriptor),
-            Locator::Digest(_) if is_named(folder, &before, &digest) => {}
-            Locator::Digest(_) => after.add(&descriptor, subject_of(&self.content).as_ref()),
-        }
-        if after != before {
-            folder.write_index(&lock, &after)?;
-        }
-        Ok(digest)
-    }
-
-    fn check_expected(&self, folder: Folder<'_>, index: &LayoutIndex) -> Result<(), Fault> {
-        let now = match fetch(folder, index, &self.locator) {
-            _ if self.expected == Expected::Anything => return Ok(()),
-            Ok(found) => found.version,
-            Err(fault) if fault.kind.is_absent() => None,
-            Err(fault) => return Err(fault),
-        };
-        let fits = match &self.expected {
-            Expected::Absent => now.is_none(),
-            Expected::Anything => true,
-            Expected::Version(version) => now.as_ref() == Some(version),
-        };
-        if fits {
-            return Ok(());
-        }
-        let detail = match now {
-            Some(now) => format!("somebody else has written {now} meanwhile"),
-            None => "somebody else has deleted it meanwhile".to_owned(),
-        };
-        Err(Fault::new(StoreErrorKind::Precondition, detail))
-    }
-
-    /// Checks that what the manifest names is there, as registries do.
-    fn check_parts(&self, folder: Folder<'_>) -> Result<(), Fault> {
-        let refused = |detail: String| Err(Fault::new(StoreErrorKind::Refused, detail));
-        let parts = match parts(&self.media_type, &self.content) {
-            Ok(parts) => parts,
-            Err(error) => return refused(error.to_string()),
-        };
-        let is_missing =
-            |part: &&Descriptor| !part.extra.contains_key("urls") && !folder.has_blob(&part.digest);
-        match parts.iter().find(is_missing) {
-            Some(part) => refused(format!("{} is not there", part.digest)),
-            None => Ok(()),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Reading: manifests and blobs, checked against what was asked for.
 
+use std::path::Path;
+
 use bytes::Bytes;
 use reqwest::Method;
 use reqwest::header::{ACCEPT, HeaderValue};
@@ -12,6 +14,7 @@ use crate::store::remote::Shared;
 use crate::store::remote::answer::Answer;
 use crate::store::remote::auth::Access;
 use crate::store::remote::failure::{self, Failure, Purpose};
+use crate::store::remote::file;
 use crate::store::remote::host::Request;
 use crate::store::remote::session::{Call, Redirects, call};
 use crate::store::{Fetched, StoreErrorKind};
@@ -74,8 +77,57 @@ pub(super) async fn blob(
         let detail = format!("{} bytes are more than {largest}", descriptor.size);
         return Err(Failure::new(StoreErrorKind::TooLarge, detail));
     }
+    let answer = ask_blob(shared, repository, descriptor, None).await?;
+    if !descriptor.digest.matches(&answer.body) {
+        return Err(wrong_digest(&answer, &descriptor.digest));
+    }
+    Ok(answer.body)
+}
+
+/// Reads a blob of any size into a file.
+pub(super) async fn blob_to_file(
+    shared: &Shared,
+    repository: &RemoteRepository,
+    descriptor: &Descriptor,
+    path: &Path,
+) -> Result<(), Failure> {
+    ask_blob(shared, repository, descriptor, Some(path)).await?;
+    file::check(path, descriptor).await
+}
+
+/// Says whether a blob is there; where the registry does not tell, it is not.
+pub(super) async fn has_blob(
+    shared: &Shared,
+    repository: &RemoteRepository,
+    digest: &Digest,
+) -> Result<bool, Failure> {
+    let url = shared.url(repository, &format!("blobs/{digest}"))?;
+    let request = Request::new(Method::HEAD, url, 0);
+    let redirects = Redirects::Anywhere;
+    let answer =
+        call(shared, Call { repository, access: Access::Push, request, redirects }).await?;
+    if answer.status.as_u16() == 200 {
+        return Ok(true);
+    }
+    let failure = failure::of_answer(&answer, Purpose::Read);
+    if failure.kind.is_absent() || failure.kind == StoreErrorKind::Refused {
+        return Ok(false);
+    }
+    Err(failure)
+}
+
+async fn ask_blob(
+    shared: &Shared,
+    repository: &RemoteRepository,
+    descriptor: &Descriptor,
+    into: Option<&Path>,
+) -> Result<Answer, Failure> {
     let url = shared.url(repository, &format!("blobs/{}", descriptor.digest))?;
-    let request = Request::new(Method::GET, url, descriptor.size);
+    let mut request = Request::new(Method::GET, url, descriptor.size);
+    if let Some(path) = into {
+        request.into = Some(path.into());
+        request.timeout = Some(shared.options.request_timeout + file::patience(descriptor.size));
+    }
     let redirects = Redirects::Anywhere;
     let call_ = Call { repository, access: Access::Pull, request, redirects };
     let answer = call(shared, call_).await.map_err(|failure| match failure.kind {
@@ -88,10 +140,7 @@ pub(super) async fn blob(
     if answer.status.as_u16() != 200 {
         return Err(failure::of_answer(&answer, Purpose::Read));
     }
-    if !descriptor.digest.matches(&answer.body) {
-        return Err(wrong_digest(&answer, &descriptor.digest));
-    }
-    Ok(answer.body)
+    Ok(answer)
 }
 
 /// Fails if the answer names another digest than `expected`.

@@ -1,6 +1,7 @@
 //! One host and everything that is remembered of it; one exchange with it, tried again as needed.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -18,6 +19,7 @@ use crate::store::remote::answer::Answer;
 use crate::store::remote::auth::Auth;
 use crate::store::remote::count::{Counted, Counts};
 use crate::store::remote::failure::{self, Failure, Purpose};
+use crate::store::remote::file::{self, Body};
 use crate::store::remote::limit::{Limiter, Load, Outage, Refusal};
 use crate::store::remote::options::{RegistryRule, RemoteOptions, RetryPolicy};
 use crate::store::remote::referrers::Support;
@@ -52,16 +54,21 @@ pub(super) struct Request {
     pub(super) method: Method,
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
-    pub(super) body: Option<Bytes>,
+    pub(super) body: Option<Body>,
     /// The largest body that a success may have, in bytes.
     pub(super) largest: u64,
+    /// Where the body of a success goes, instead of into the answer.
+    pub(super) into: Option<Arc<Path>>,
+    /// How long it may take; else what the options say.
+    pub(super) timeout: Option<Duration>,
     pub(super) counted: Counted,
 }
 
 impl Request {
     pub(super) fn new(method: Method, url: Url, largest: u64) -> Self {
         let counted = Counted::of(&method);
-        Self { method, url, headers: HeaderMap::new(), body: None, largest, counted }
+        let (headers, body, into, timeout) = (HeaderMap::new(), None, None, None);
+        Self { method, url, headers, body, largest, into, timeout, counted }
     }
 
     fn load(&self) -> Load {
@@ -188,7 +195,10 @@ impl Host {
             sent = sent.header(AUTHORIZATION, authorization);
         }
         if let Some(body) = &request.body {
-            sent = sent.body(body.clone());
+            sent = sent.body(body.open().await.map_err(Miss::Final)?);
+        }
+        if let Some(timeout) = request.timeout {
+            sent = sent.timeout(timeout);
         }
         self.counts.add(request.counted);
         let result = match sent.send().await {
@@ -226,14 +236,16 @@ impl Host {
         let headers = response.headers().clone();
         let retry_after = retry::retry_after(&headers, self.clock.now());
         let largest = if status.is_success() { request.largest } else { LARGEST_ERROR };
-        let body = if request.method == Method::HEAD {
-            Bytes::new()
-        } else {
-            read_body(response, largest, status).await.map_err(|error| match error {
-                Ok(failure) => Miss::Final(failure),
-                Err(error) => missed(&error, &request.url),
-            })?
+        let into = request.into.as_deref().filter(|_| status.is_success());
+        let body = match into {
+            _ if request.method == Method::HEAD => Ok(Bytes::new()),
+            Some(path) => file::save(response, path, largest).await.map(|()| Bytes::new()),
+            None => read_body(response, largest, status).await,
         };
+        let body = body.map_err(|error| match error {
+            Ok(failure) => Miss::Final(failure),
+            Err(error) => missed(&error, &request.url),
+        })?;
         if status.is_success() && headers.contains_key("etag") {
             self.has_etags.store(true, Ordering::Relaxed);
         }

@@ -13,6 +13,7 @@ mod count;
 mod credentials;
 mod docker_config;
 mod failure;
+mod file;
 mod helper;
 mod host;
 mod limit;
@@ -27,6 +28,7 @@ mod upload;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -152,6 +154,18 @@ impl ReadStore for RemoteStore {
         Referrers::of_tag(subject, || format!("{repository}:{tag}"), found)
     }
 
+    async fn blob_to_file(
+        &self,
+        repository: &Repository,
+        descriptor: &Descriptor,
+        path: &Path,
+    ) -> Result<(), StoreError> {
+        let locator = Locator::Digest(descriptor.digest.clone());
+        let at = At("read", repository, Some(&locator));
+        let read = content::blob_to_file(&self.shared, at.remote()?, descriptor, path).await;
+        read.map_err(|it| at.error(it))
+    }
+
     async fn tags(&self, repository: &Repository) -> Result<Arc<BTreeSet<Tag>>, StoreError> {
         let at = At("list the tags of", repository, None);
         let remote = at.remote()?;
@@ -173,6 +187,22 @@ impl Store for RemoteStore {
     ) -> Result<Digest, StoreError> {
         let at = At("write a blob to", repository, None);
         upload::blob(&self.shared, at.remote()?, content).await.map_err(|it| at.error(it))
+    }
+
+    async fn put_blob_file(
+        &self,
+        repository: &Repository,
+        descriptor: &Descriptor,
+        path: &Path,
+    ) -> Result<(), StoreError> {
+        let at = At("write a blob to", repository, None);
+        let written = upload::blob_file(&self.shared, at.remote()?, descriptor, path).await;
+        written.map_err(|it| at.error(it))
+    }
+
+    async fn has_blob(&self, repository: &Repository, digest: &Digest) -> Result<bool, StoreError> {
+        let at = At("look for a blob in", repository, None);
+        content::has_blob(&self.shared, at.remote()?, digest).await.map_err(|it| at.error(it))
     }
 
     async fn mount_blob(

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use serde_json::Value;
@@ -20,6 +19,7 @@ use crate::store::remote::challenge::Challenge;
 use crate::store::remote::count::Counted;
 use crate::store::remote::docker_config::Credentials;
 use crate::store::remote::failure::{self, Failure, Purpose};
+use crate::store::remote::file::Body;
 use crate::store::remote::host::Request;
 use crate::store::remote::{Shared, authority};
 
@@ -144,7 +144,7 @@ fn token_request(
         let mut request = Request::new(Method::POST, realm, LARGEST_TOKEN);
         let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
         request.headers.insert(CONTENT_TYPE, form_type);
-        request.body = Some(Bytes::from(form.finish()));
+        request.body = Some(Body::Bytes(form.finish().into()));
         request
     } else {
         if let Some(service) = service {

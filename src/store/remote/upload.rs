@@ -1,5 +1,6 @@
 //! Writing: blobs in one POST where the registry takes it, else POST and PUT; manifests; deletions.
 
+use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
@@ -9,10 +10,11 @@ use reqwest::header::{
 use reqwest::{Method, StatusCode};
 use url::Url;
 
-use crate::model::{Digest, Locator, RemoteRepository};
+use crate::model::{Descriptor, Digest, Locator, RemoteRepository};
 use crate::store::remote::answer::Answer;
 use crate::store::remote::auth::Access;
 use crate::store::remote::failure::{self, Failure, Purpose};
+use crate::store::remote::file::{self, Body};
 use crate::store::remote::host::Request;
 use crate::store::remote::session::{Call, Redirects, call, target};
 use crate::store::remote::{Shared, content};
@@ -70,6 +72,40 @@ pub(super) async fn blob(
         if answer.status.is_success() {
             content::check_named_digest(&answer, &digest)?;
             return Ok(digest);
+        }
+        let failure = refusal(&answer, Purpose::Write);
+        // Where an answer was lost, the upload is done and its place is gone; else it was forgotten.
+        if failure.kind != StoreErrorKind::NotFound || begun >= UPLOADS {
+            return Err(failure);
+        }
+    }
+}
+
+/// Writes a blob that is in a file, in pieces: two requests.
+pub(super) async fn blob_file(
+    shared: &Shared,
+    repository: &RemoteRepository,
+    descriptor: &Descriptor,
+    path: &Path,
+) -> Result<(), Failure> {
+    let mut begun = 0;
+    loop {
+        let url = shared.url(repository, "blobs/uploads/")?;
+        let begin = write(repository, Method::POST, url.clone(), Bytes::new());
+        let answer = call(shared, begin).await?;
+        if answer.status != StatusCode::ACCEPTED {
+            return Err(refusal(&answer, Purpose::Write));
+        }
+        begun += 1;
+        let end = end_of_upload(&answer, &url, &descriptor.digest)?;
+        let mut put = write(repository, Method::PUT, end, Bytes::new());
+        put.request.headers.insert(CONTENT_LENGTH, descriptor.size.into());
+        put.request.body = Some(Body::File(path.into()));
+        put.request.timeout =
+            Some(shared.options.request_timeout + file::patience(descriptor.size));
+        let answer = call(shared, put).await?;
+        if answer.status.is_success() {
+            return content::check_named_digest(&answer, &descriptor.digest);
         }
         let failure = refusal(&answer, Purpose::Write);
         // Where an answer was lost, the upload is done and its place is gone; else it was forgotten.
@@ -205,7 +241,7 @@ fn write(repository: &RemoteRepository, method: Method, url: Url, body: Bytes) -
     if body.is_empty() {
         request.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
-    request.body = Some(body);
+    request.body = Some(Body::Bytes(body));
     Call { repository, access: Access::Push, request, redirects: Redirects::SameOrigin }
 }
 
