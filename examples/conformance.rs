@@ -25,7 +25,9 @@ use countersign::keys::{KeylessSigner, Signer as _};
 use countersign::model::{Clock, Secret, SystemClock, Timestamp};
 use countersign::payload::{Bundle, Format, LogEntry, NewBundle, statement_signed_bytes};
 use countersign::sigstore::identity::{IdentitySource, IdentityToken};
-use countersign::sigstore::{Fulcio, Network, ServiceError, SigningConfig, Witness, WitnessPool};
+use countersign::sigstore::{
+    Called, Fulcio, Network, ServiceError, SigningConfig, Witness, WitnessPool,
+};
 use countersign::trust::{
     Content, GithubClaims, IdentityPolicy, Matcher, Proof, Signed, TrustedRoot, Verifier,
 };
@@ -177,7 +179,8 @@ async fn sign(arguments: &Arguments) -> Result<(), Failure> {
     let logs = pool.logs(&config.logs(Format::Bundle, now)?)?;
     let authorities = config.timestamp_authorities(now)?;
     let authorities = pool.authorities(authorities.iter().map(|it| it.url.as_str()))?;
-    let witness = Witness::new(Ok(Vec::new()), Ok(logs), Ok(authorities), root, clock);
+    let called = Called { logs, authorities };
+    let witness = Witness::new(Ok(Called::default()), Ok(called), root, clock);
     let verifier = Verifier::Certificate(certificate);
     let signed = Signed { content, signature: &made.signature, verifier };
     let evidence = witness.witness(&signed, Hash::Sha256, Format::Bundle).await;
