@@ -10,7 +10,7 @@ use countersign::sigstore::{Deployment, SigningConfig};
 use countersign::trust::TrustedRoot;
 use serde_json::{Value, json};
 
-use super::args::switch;
+use super::args::{SignArgs, switch};
 use super::{Answers, Context, Failed, IdentityArgs, ServicesOf, count, read, read_text};
 
 /// cosign's own defaults, where it is told to use no signing config.
@@ -179,7 +179,7 @@ fn public_key(path: &Path) -> Result<PublicKey, Failed> {
 pub(crate) async fn confirm(
     plan: &Plan,
     who: Option<&str>,
-    yes: bool,
+    args: &SignArgs,
     context: &Context,
 ) -> Result<(), Failed> {
     let Publishes { log_entries, certificates, .. } = plan.publishes();
@@ -193,7 +193,7 @@ pub(crate) async fn confirm(
          digests of what is signed.{who}"
     );
     match context.terminal.answers {
-        _ if yes => context.terminal.say(&text),
+        _ if args.yes => context.terminal.say(&text),
         Answers::Nobody => {
             return Err(Failed::usage(
                 "sign asks before it publishes, and nobody is there to answer",
