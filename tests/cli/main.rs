@@ -18,6 +18,7 @@ mod copy;
 mod demo;
 mod explain;
 mod import;
+mod keyless;
 mod keys;
 mod plan;
 mod registry_flags;

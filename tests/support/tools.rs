@@ -21,7 +21,7 @@ pub enum Tool {
     /// A registry in memory with the referrers API.
     OciRegistry,
     Oras,
-    /// Python with moto and the clients of Google, Azure and Vault.
+    /// Python with moto and the clients of Google, Azure, Vault and sigstore.
     Python,
     /// Rekor v2.
     RekorTiles,
