@@ -53,15 +53,6 @@ fn of_several_images_the_good_ones_are_signed() {
 }
 
 #[test]
-fn what_is_not_there_yet_is_told() {
-    let sandbox = Sandbox::new();
-    let arguments = ["attach", "signature", "--bundle", "b.json", "oci:images:api"];
-    let ended = sandbox.run(&arguments).expect(64);
-    assert!(ended.stderr.contains("error[cli::not_yet]"), "{ended}");
-    assert!(ended.stderr.contains("help: "), "{ended}");
-}
-
-#[test]
 fn signatures_that_are_wrong_are_not_attached() {
     let sandbox = Sandbox::new();
     let sign = [
