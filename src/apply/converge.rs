@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::apply::Applier;
 use crate::apply::prepare::prepare;
 use crate::apply::remove::{TagsByDigest, delete};
-use crate::apply::step::{Step, StepId, first_failure, hold_removals};
+use crate::apply::step::{Step, StepId, first_failure, hold_removals, is_missing};
 use crate::apply::upload::EmptyConfigs;
 use crate::model::{Digest, Locator, Tag};
 use crate::observe::{ReadCarrier, failure_of, look, read_carrier, read_referrers, reads};
@@ -189,6 +189,9 @@ impl Converge {
         let observed =
             look(target, store, &self.signers, carrier.as_ref(), referrers.as_ref()).await;
         let mut fresh = self.diff_again(target, &observed)?;
+        if is_missing(&fresh, steps) {
+            hold_removals(steps, Some(lost_race(target)));
+        }
         for step in steps.iter_mut().filter(|step| step.result.is_none()) {
             let same = fresh.iter().position(|change| StepId::of(change) == step.id);
             match same {
