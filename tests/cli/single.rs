@@ -61,7 +61,7 @@ fn what_is_not_there_yet_is_told() {
         &["verify", "--key", "release.pub", "oci:images:api"],
         &["verify", "--insecure-ignore-tlog", "oci:images:api"],
         &["clean", "--type", "referrer", "oci:images:api"],
-        &["attach", "signature", "--bundle", "b.json", "oci:images:api"],
+        &["attach", "signature", "--tsr", "t.tsr", "oci:images:api"],
     ] {
         let ended = sandbox.run(arguments).expect(64);
         assert!(ended.stderr.contains("error[cli::not_yet]"), "{ended}");
