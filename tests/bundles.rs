@@ -19,7 +19,9 @@ use countersign::observe::UndeclaredBundles;
 use countersign::payload::{EMPTY_CONFIG, Format, SignStatement, bundle_referrer};
 use countersign::plan::{Change, Failure, IndexFault, Prune};
 use countersign::report::{Done, Report};
-use countersign::store::memory::{DeletePolicy, Operation, Policies, Read, ReferrersPolicy, Write};
+use countersign::store::memory::{
+    DeletePolicy, Operation, Policies, Read, ReferrersPolicy, VersionPolicy, Write,
+};
 use countersign::store::{MemoryStore, StoreErrorKind};
 use world::{Entry, LeftBehind, Scenario, Select, Spelling, World, is_converged, repository};
 
@@ -301,4 +303,39 @@ async fn bundles_that_hide_the_tag_are_sought_only_where_that_is_asked_for() {
             assert!(is_converged(&plan));
         }
     }
+}
+
+/// Without conditional writes somebody may put back the list that they read before ours: the old signature is all
+/// that is left then.
+#[tokio::test]
+async fn what_is_replaced_stays_where_its_successor_was_lost() {
+    let mut scenario = scenario(ReferrersPolicy::Tag, Prune::Superseded);
+    scenario.left_behind = vec![left(0, 1)];
+    let world = World::new(&scenario);
+    let policies = Policies { versions: VersionPolicy::Ignore, ..world.store.policies() };
+    world.store.set_policies(policies);
+    let subject = subject(&world, &scenario);
+    let old = list(&world.store, &subject);
+    let (theirs, of, seen) = (old.clone(), subject.clone(), AtomicUsize::new(0));
+    world.store.before(move |store, operation| {
+        let is_list =
+            matches!(operation, Operation::Read(Read::Referrers { subject, .. }) if *subject == of);
+        // Ours is read back once; before the next look it is gone.
+        if is_list && listed(store, &of).len() == 2 && seen.fetch_add(1, Ordering::SeqCst) == 1 {
+            store.edit(|contents| {
+                let tag = Tag::of_referrers(&of);
+                let bytes = theirs.to_bytes();
+                contents.push_manifest(&repository(0), &[tag], media_type::OCI_INDEX, bytes);
+            });
+        }
+    });
+    let report = world.apply().await;
+    let codes: Vec<_> = report.failures().map(|it| it.code.as_str()).collect();
+    assert_eq!(codes, ["registry::lost_race"]);
+    let old: BTreeSet<Digest> = old.manifests.into_iter().map(|it| it.digest).collect();
+    assert_eq!(listed(&world.store, &subject), old);
+    world.store.recover();
+    assert_good(&world.apply().await);
+    assert!(is_converged(&world.plan().await.0));
+    assert!(listed(&world.store, &subject).is_disjoint(&old));
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::apply::converge::Converge;
+use crate::apply::converge::{Converge, lost_race};
 use crate::apply::listing::IndexEdit;
 use crate::apply::make::{Fresh, Makers, does_not_verify};
-use crate::apply::step::{Step, StepId};
+use crate::apply::step::{Step, StepId, hold_removals, is_missing};
 use crate::apply::upload::put_referrer;
 use crate::model::{Descriptor, Digest, Locator, media_type};
 use crate::observe::{failure_of, look, read_bundle, read_carrier, read_referrers, reads};
@@ -290,6 +290,9 @@ impl Converge {
         )
         .await;
         let mut fresh = self.diff_again(target, &observed)?;
+        if is_missing(&fresh, steps) {
+            hold_removals(steps, Some(lost_race(target)));
+        }
         for step in steps.iter_mut().filter(|step| step.result.is_none()) {
             match fresh.iter().position(|change| StepId::of(change) == step.id) {
                 Some(at) => step.change = fresh.swap_remove(at),

@@ -12,7 +12,7 @@ use crate::apply::Applier;
 use crate::apply::make::Makers;
 use crate::apply::prepare::prepare;
 use crate::apply::remove::{TagsByDigest, delete};
-use crate::apply::step::{Step, StepId, first_failure, hold_removals};
+use crate::apply::step::{Step, StepId, first_failure, hold_removals, is_missing};
 use crate::apply::turn::Turn;
 use crate::apply::upload::EmptyConfigs;
 use crate::model::{Digest, Locator, Tag};
@@ -210,6 +210,9 @@ impl Converge {
         )
         .await;
         let mut fresh = self.diff_again(target, &observed)?;
+        if is_missing(&fresh, steps) {
+            hold_removals(steps, Some(lost_race(target)));
+        }
         for step in steps.iter_mut().filter(|step| step.result.is_none()) {
             let same = fresh.iter().position(|change| StepId::of(change) == step.id);
             match same {

@@ -78,6 +78,14 @@ impl Step {
     }
 }
 
+/// Says whether something is wanted that is not there, and that no open step writes: then nothing may be removed.
+pub(super) fn is_missing(fresh: &[Change], steps: &[Step]) -> bool {
+    let wanted = fresh.iter().filter(|it| it.want().is_some() && it.action().writes());
+    let open: Vec<&StepId> =
+        steps.iter().filter(|it| it.result.is_none()).map(|it| &it.id).collect();
+    wanted.map(StepId::of).any(|id| !open.contains(&&id))
+}
+
 /// What failed first.
 pub(super) fn first_failure(steps: &[Step]) -> Option<Failure> {
     steps.iter().find_map(|step| step.result.as_ref()?.as_ref().err().cloned())

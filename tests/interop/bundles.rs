@@ -8,6 +8,7 @@ use crate::program::{Ends as _, PASSWORD, Workshop};
 use crate::support::cosign::{Cosign, Format, KeyPair, SignOptions, VerifyOptions};
 use crate::support::docker_registry::Deletion;
 use crate::support::images::{Image, write_layout};
+use crate::support::oci_registry::{OciRegistry, Options, Subject};
 use crate::support::registries::{Kind, Registry};
 use crate::support::tools::{self, Finished, Home, Tool};
 use crate::{Scene, ready};
@@ -324,4 +325,29 @@ async fn where_nothing_can_be_deleted_the_report_says_what_became_of_it() {
         let trust = scene.pair("release").trust();
         Cosign::v3().verify(&scene.reference(), &trust, &VerifyOptions::default()).unwrap();
     }
+}
+
+/// As go-containerregistry's: it lists what refers to an image, and does not say so when it is written.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_does_not_say_that_it_lists_is_asked() {
+    if !ready() {
+        return;
+    }
+    let options = Options { subject: Subject::Unsaid, ..Options::default() };
+    let registry = Registry::Api(OciRegistry::with(options));
+    let scene = Scene::in_registry(registry, Image::oci("app")).await;
+    scene.add("formats = [\"bundle\"]\nprune = \"superseded\"");
+    scene.registry.take_requests();
+    scene.workshop.apply();
+    let requests = scene.registry.take_requests();
+    // Planned, read again beside the uploads, and asked after the write.
+    assert_eq!(requests.on("/referrers/").len(), 3, "{requests:?}");
+    assert!(requests.method("PUT").on("/manifests/sha256-").is_empty(), "no tag is written");
+    let trust = scene.pair("release").trust();
+    Cosign::v3().verify(&scene.reference(), &trust, &VerifyOptions::default()).unwrap();
+    scene.add("annotations = { build = \"7\" }");
+    scene.workshop.apply();
+    scene.workshop.apply();
+    assert_eq!(index(&scene).await.len(), 1);
+    scene.workshop.run(&["plan", "--detailed-exitcode"]).ends(0);
 }
