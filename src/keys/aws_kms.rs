@@ -84,13 +84,11 @@ async fn client(
     reference: &KeyReference,
     options: &OpenOptions,
 ) -> Result<(Client, Reference), KeyError> {
-    let malformed = |why: &'static str| {
-        KeyError::new(operation, reference, KeyErrorKind::Malformed).because(why)
-    };
-    let parsed = Reference::parse(reference.text()).map_err(|why| malformed(why).advise(FORM))?;
+    let parsed = reference.read(operation, Reference::parse, FORM)?;
     let config = configuration(&parsed, options).await;
     if config.region().is_none() {
-        return Err(malformed("the region of the key is not known")
+        return Err(KeyError::new(operation, reference, KeyErrorKind::Malformed)
+            .because("the region of the key is not known")
             .advise("set AWS_REGION, or name the key by its ARN"));
     }
     Ok((Client::new(&config), parsed))

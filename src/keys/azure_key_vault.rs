@@ -12,18 +12,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use der::Encode as _;
-use der::asn1::{Any, BitString, UintRef};
 use reqwest::Method;
 use serde_json::{Value, json};
 use url::Url;
-use x509_cert::spki::{AlgorithmIdentifierOwned, ObjectIdentifier, SubjectPublicKeyInfoOwned};
 
 use crate::crypto::{Hash, KeyAlgorithm, PublicKey, SignatureBytes};
 use crate::keys::azure_key_vault::credentials::Credentials;
 use crate::keys::azure_key_vault::reference::Reference;
 use crate::keys::http::{Call, Failure, Http};
 use crate::keys::remote::{RemoteKey, RemoteSigner};
+use crate::keys::spki;
 use crate::keys::{KeyError, KeyErrorKind, KeyReference, OpenOptions, Provider, Signer};
 use crate::wire::tls::Tls;
 
@@ -55,7 +53,7 @@ impl Provider for AzureKeyVault {
         reference: &KeyReference,
         options: &OpenOptions,
     ) -> Result<Arc<dyn Signer>, KeyError> {
-        let parsed = parsed("open", reference)?;
+        let parsed = reference.read("open", Reference::parse, FORM)?;
         let opened = fetch(reference.to_string().into(), &parsed, options).await;
         let (key, public_key) = opened.map_err(|it| described("open", reference, it))?;
         let hashes = match public_key.algorithm() {
@@ -73,7 +71,7 @@ impl Provider for AzureKeyVault {
         reference: &KeyReference,
         options: &OpenOptions,
     ) -> Result<PublicKey, KeyError> {
-        let parsed = parsed("create", reference)?;
+        let parsed = reference.read("create", Reference::parse, FORM)?;
         if parsed.version.is_some() {
             return Err(KeyError::new("create", reference, KeyErrorKind::Unsupported)
                 .because("Azure gives a new key its version")
@@ -93,12 +91,6 @@ impl Provider for AzureKeyVault {
             failure.at("create", reference).advise(advice)
         })
     }
-}
-
-fn parsed(operation: &'static str, reference: &KeyReference) -> Result<Reference, KeyError> {
-    Reference::parse(reference.text()).map_err(|why| {
-        KeyError::new(operation, reference, KeyErrorKind::Malformed).because(why).advise(FORM)
-    })
 }
 
 /// Makes a P-256 key. Two requests, for Azure would add a version to a key that is there.
@@ -154,12 +146,12 @@ fn public_key(jwk: &Value) -> Result<PublicKey, Failure> {
         let bytes = text(jwk, name).and_then(|it| URL_SAFE_NO_PAD.decode(it).ok());
         bytes.ok_or_else(|| unsupported(&format!("the key has no `{name}`")))
     };
-    let written = match text(jwk, "kty").unwrap_or_default() {
+    let key = match text(jwk, "kty").unwrap_or_default() {
         "EC" | "EC-HSM" => {
             let (curve, width) = match text(jwk, "crv").unwrap_or_default() {
-                "P-256" => ("1.2.840.10045.3.1.7", 32_usize),
-                "P-384" => ("1.3.132.0.34", 48),
-                "P-521" => ("1.3.132.0.35", 66),
+                "P-256" => (P256, 32_usize),
+                "P-384" => (P384, 48),
+                "P-521" => (P521, 66),
                 other => return Err(unsupported(&format!("the curve {other} is not taken"))),
             };
             let mut point = vec![4];
@@ -169,31 +161,18 @@ fn public_key(jwk: &Value) -> Result<PublicKey, Failure> {
                 point.extend(std::iter::repeat_n(0, zeros));
                 point.extend(half);
             }
-            let curve = ObjectIdentifier::new(curve).map_err(der::Error::from);
-            curve.and_then(|it| info(EC, Any::encode_from(&it)?, &point))
+            spki::elliptic(curve, &point)
         }
-        "RSA" | "RSA-HSM" => {
-            let (modulus, exponent) = (number("n")?, number("e")?);
-            let key = UintRef::new(&modulus)
-                .and_then(|modulus| [modulus, UintRef::new(&exponent)?].to_der());
-            key.and_then(|key| info(RSA, Any::null(), &key))
-        }
+        "RSA" | "RSA-HSM" => spki::rsa(&number("n")?, &number("e")?),
         other => return Err(unsupported(&format!("keys of the type {other} are not taken"))),
     };
-    let der = written.map_err(|_| unsupported("the key cannot be written as PKIX"))?;
-    PublicKey::from_der(&der).map_err(|error| unsupported(&error.to_string()))
+    key.map_err(|why| unsupported(&why))
 }
 
-const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
-const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
-
-fn info(oid: ObjectIdentifier, parameters: Any, key: &[u8]) -> der::Result<Vec<u8>> {
-    SubjectPublicKeyInfoOwned {
-        algorithm: AlgorithmIdentifierOwned { oid, parameters: Some(parameters) },
-        subject_public_key: BitString::from_bytes(key)?,
-    }
-    .to_der()
-}
+// The names of the curves, in DER: RFC 5480 §2.1.1.1.
+const P256: &[u8] = b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
+const P384: &[u8] = b"\x06\x05\x2b\x81\x04\x00\x22";
+const P521: &[u8] = b"\x06\x05\x2b\x81\x04\x00\x23";
 
 fn unsupported(why: &str) -> Failure {
     Failure::new(KeyErrorKind::Unsupported, why)

@@ -59,7 +59,7 @@ impl Provider for GcpKms {
         reference: &KeyReference,
         options: &OpenOptions,
     ) -> Result<Arc<dyn Signer>, KeyError> {
-        let parsed = parsed("open", reference)?;
+        let parsed = reference.read("open", Reference::parse, FORM)?;
         let opened = async {
             let service = Service::new(options).await?;
             let name = match parsed.version {
@@ -84,7 +84,7 @@ impl Provider for GcpKms {
         reference: &KeyReference,
         options: &OpenOptions,
     ) -> Result<PublicKey, KeyError> {
-        let parsed = parsed("create", reference)?;
+        let parsed = reference.read("create", Reference::parse, FORM)?;
         if parsed.version.is_some() {
             return Err(KeyError::new("create", reference, KeyErrorKind::Unsupported)
                 .because("a new key has a first version, which nobody chooses")
@@ -97,12 +97,6 @@ impl Provider for GcpKms {
         };
         made.await.map_err(|failure| create::described(reference, failure))
     }
-}
-
-fn parsed(operation: &'static str, reference: &KeyReference) -> Result<Reference, KeyError> {
-    Reference::parse(reference.text()).map_err(|why| {
-        KeyError::new(operation, reference, KeyErrorKind::Malformed).because(why).advise(FORM)
-    })
 }
 
 /// The service and who asks it.

@@ -52,6 +52,12 @@ mod reference;
     feature = "vault"
 ))]
 mod remote;
+#[cfg(any(feature = "azure-key-vault", feature = "pkcs11", feature = "vault"))]
+#[cfg_attr(
+    not(feature = "all-providers"),
+    allow(dead_code, unused_imports, reason = "some parts serve some providers only")
+)]
+mod spki;
 #[cfg(feature = "vault")]
 mod vault;
 

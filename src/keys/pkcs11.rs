@@ -53,8 +53,7 @@ impl Provider for Pkcs11 {
     ) -> Result<Arc<dyn Signer>, KeyError> {
         let key: Arc<str> = reference.to_string().into();
         let wrong = |kind, why: String| KeyError::new("open", &key, kind).because(why);
-        let reference = Reference::parse(reference.text())
-            .map_err(|why| wrong(KeyErrorKind::Malformed, why.into()).advise(FORM))?;
+        let reference = reference.read("open", Reference::parse, FORM)?;
         let module = reference
             .module
             .clone()

@@ -177,7 +177,7 @@ pub(super) fn find(scheme: &str) -> Option<&'static dyn Provider> {
     PROVIDERS.iter().find(|it| it.opens(scheme)).copied()
 }
 
-const INSTEAD: &str = "use a key file or `env://NAME`; or declare only its `public_key`, sign with cosign, and attach the signatures with [[images.attachments]]";
+const INSTEAD: &str = "use a build with that feature, as the default one is, or a key file, or `env://NAME`; or declare only its `public_key`, sign with cosign, and attach the signatures with [[images.attachments]]";
 
 pub(super) fn unsupported(reference: impl fmt::Display, scheme: &str) -> KeyError {
     let error = |why: String, help: &str| {
@@ -200,9 +200,12 @@ pub(super) fn unsupported(reference: impl fmt::Display, scheme: &str) -> KeyErro
                 ),
                 INSTEAD,
             ),
-            None => {
-                error(format!("this build does not run plugins (`sigstore-kms-{scheme}`)"), INSTEAD)
-            }
+            None => error(
+                format!(
+                    "this build does not run `sigstore-kms-{scheme}`: it lacks the feature `plugin`"
+                ),
+                INSTEAD,
+            ),
         },
     }
 }

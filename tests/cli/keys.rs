@@ -110,7 +110,11 @@ fn a_reference_that_is_not_taken_says_why() {
         (["generate-key-pair", "--kms", "cosign.key"], 1, "are not made from here"),
         (["public-key", "--key", "absent.key"], 1, "key::not_found"),
         (["public-key", "--key", "https://example.com/k"], 1, "whose key it is"),
+        #[cfg(feature = "vault")]
         (["public-key", "--key", "hashivault://k"], 1, "VAULT_ADDR"),
+        #[cfg(not(feature = "vault"))]
+        (["public-key", "--key", "hashivault://k"], 1, "it lacks the feature `vault`"),
+        #[cfg(feature = "gitlab")]
         (["public-key", "--key", "gitlab://a/b"], 77, "GITLAB_TOKEN"),
         (["public-key", "--key", "env://NOT_SET"], 1, "NOT_SET"),
     ] {

@@ -8,6 +8,10 @@
     clippy::unwrap_used,
     reason = "tests"
 )]
+#![cfg_attr(
+    not(feature = "all-providers"),
+    allow(dead_code, unused_imports, reason = "some parts serve some providers only")
+)]
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -26,7 +26,7 @@ impl Recipient {
         let public = own.compute_public_key().ok()?;
         let recipient = UnparsedPublicKey::new(&X25519, &self.0);
         // A key of small order would give a secret that everybody knows: the library refuses it.
-        let key = agree_ephemeral(own, &recipient, (), |shared| derived(shared).ok_or(())).ok()?;
+        let key = agree_ephemeral(own, recipient, (), |shared| derived(shared).ok_or(())).ok()?;
         let nonce = Blake2b::<U24>::new().chain_update(public.as_ref()).chain_update(self.0);
         let cipher = XSalsa20Poly1305::new_from_slice(key.as_slice()).ok()?;
         let sealed = cipher.encrypt(Nonce::from_slice(&nonce.finalize()), message).ok()?;

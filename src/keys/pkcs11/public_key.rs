@@ -3,16 +3,12 @@
 use cryptoki::error::Error;
 use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
-use der::asn1::{Any, AnyRef, BitString, OctetStringRef, UintRef};
-use der::{Decode as _, Encode as _};
-use x509_cert::spki::{AlgorithmIdentifierOwned, ObjectIdentifier, SubjectPublicKeyInfoOwned};
+use der::Decode as _;
+use der::asn1::OctetStringRef;
 
 use crate::crypto::{Certificate, PublicKey};
 use crate::keys::pkcs11::reference::Reference;
-
-const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
-const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
-const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+use crate::keys::spki;
 
 /// The public key of `private`: what stands in it, in the public key beside it, or in the certificate beside it.
 ///
@@ -86,24 +82,20 @@ fn from_attributes(attributes: &[Attribute]) -> Option<Result<PublicKey, String>
             _ => {}
         }
     }
-    let info = match (curve, point, modulus, exponent) {
+    Some(match (curve, point, modulus, exponent) {
         (Some(curve), Some(point), ..) => elliptic(curve, point),
-        (_, _, Some(modulus), Some(exponent)) => rsa(modulus, exponent),
+        (_, _, Some(modulus), Some(exponent)) => spki::rsa(modulus, exponent),
         _ => return None,
-    };
-    let key = info
-        .map_err(|error| format!("the public key of the token cannot be read: {error}"))
-        .and_then(|der| PublicKey::from_der(&der).map_err(|error| error.to_string()));
-    Some(key)
+    })
 }
 
 /// `CKA_EC_POINT` is an `OCTET STRING` around the point; some tokens give the point alone.
-fn elliptic(curve: &[u8], point: &[u8]) -> der::Result<Vec<u8>> {
+fn elliptic(curve: &[u8], point: &[u8]) -> Result<PublicKey, String> {
     let point = OctetStringRef::from_der(point).map_or(point, |it| it.as_bytes());
-    if ED25519_NAMES.contains(&curve) {
-        return info(ED25519, None, point);
+    match ED25519_NAMES.contains(&curve) {
+        true => spki::ed25519(point),
+        false => spki::elliptic(curve, point),
     }
-    info(EC, Some(Any::from(AnyRef::from_der(curve)?)), point)
 }
 
 /// The curve as PKCS#11 3.0 has it, as RFC 8410 has it, and as drafts had it.
@@ -112,16 +104,3 @@ const ED25519_NAMES: [&[u8]; 3] = [
     b"\x06\x03\x2b\x65\x70",
     b"\x06\x09\x2b\x06\x01\x04\x01\xda\x47\x0f\x01",
 ];
-
-fn rsa(modulus: &[u8], exponent: &[u8]) -> der::Result<Vec<u8>> {
-    let key = [UintRef::new(modulus)?, UintRef::new(exponent)?].to_der()?;
-    info(RSA, Some(Any::null()), &key)
-}
-
-fn info(oid: ObjectIdentifier, parameters: Option<Any>, key: &[u8]) -> der::Result<Vec<u8>> {
-    SubjectPublicKeyInfoOwned {
-        algorithm: AlgorithmIdentifierOwned { oid, parameters },
-        subject_public_key: BitString::from_bytes(key)?,
-    }
-    .to_der()
-}

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use crate::crypto::{Hash, KeyAlgorithm, PublicKey, SignatureBytes};
 use crate::keys::http::Failure;
 use crate::keys::remote::{RemoteKey, RemoteSigner};
+use crate::keys::spki;
 use crate::keys::vault::connection::Connection;
 use crate::keys::{KeyError, KeyErrorKind, KeyReference, OpenOptions, Provider, Signer};
 
@@ -148,20 +149,16 @@ impl TransitKey {
             .filter(|it| !it.is_empty())
             .ok_or_else(|| malformed("the answer has no public key (is the key derived?)"))?;
         let public_key = match kind {
-            "ed25519" => ed25519(text),
+            // The 32 bytes, in base64.
+            "ed25519" => STANDARD
+                .decode(text)
+                .map_err(|_| "its public key is not base64".to_owned())
+                .and_then(|raw| spki::ed25519(&raw)),
             _ => PublicKey::from_pem(text).map_err(|error| error.0),
         };
         let public_key = public_key.map_err(unsupported)?;
         Ok(Self { connection, reference: reference.clone(), version, public_key })
     }
-}
-
-/// Vault gives the 32 bytes of an Ed25519 key in base64.
-fn ed25519(base64: &str) -> Result<PublicKey, String> {
-    // SubjectPublicKeyInfo of RFC 8410, up to the key.
-    const PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 0x21, 0];
-    let raw = STANDARD.decode(base64).map_err(|_| "its public key is not base64".to_owned())?;
-    PublicKey::from_der(&[&PREFIX, raw.as_slice()].concat()).map_err(|error| error.0)
 }
 
 #[async_trait]

@@ -47,7 +47,7 @@ impl Github {
         let (public, sealed) = sealed.split_at_checked(32)?;
         let own = self.key.compute_public_key().unwrap();
         let sender = UnparsedPublicKey::new(&X25519, public);
-        let key = agree(&self.key, &sender, (), |shared| {
+        let key = agree(&self.key, sender, (), |shared| {
             let shared: [u8; 32] = shared.try_into().map_err(|_| ())?;
             let key: [u8; 32] = salsa20::hsalsa::<U10>(&shared.into(), &[0; 16].into()).into();
             Ok(key)
