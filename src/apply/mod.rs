@@ -4,6 +4,7 @@
 //! before it; there is one writer for each carrier, because a plan has one target for each.
 
 mod bundles;
+mod confirm;
 mod converge;
 mod prepare;
 mod referrers;
@@ -22,6 +23,7 @@ use tokio::sync::watch;
 pub use referrers::delete_referrers;
 pub use single::{Made, Removed, delete_tag};
 
+use crate::apply::confirm::Confirm;
 use crate::apply::converge::Converge;
 use crate::apply::remove::TagsByDigest;
 use crate::event::{Event, Listener};
@@ -80,6 +82,27 @@ impl Applier {
         signers: &Arc<Signers>,
         listener: &Arc<dyn Listener>,
     ) -> Report {
+        self.run(plan, signers, listener, Confirm::Once).await
+    }
+
+    /// The same, and looks once more, some time after, whether what it wrote behind a tag is still there: for writers
+    /// that are not run again, beside others that write at the same moment. One request more for each subject.
+    pub async fn apply_for_good(
+        &self,
+        plan: Plan,
+        signers: &Arc<Signers>,
+        listener: &Arc<dyn Listener>,
+    ) -> Report {
+        self.run(plan, signers, listener, Confirm::Twice).await
+    }
+
+    async fn run(
+        &self,
+        plan: Plan,
+        signers: &Arc<Signers>,
+        listener: &Arc<dyn Listener>,
+        confirm: Confirm,
+    ) -> Report {
         let writing = |plan: &TargetPlan| plan.changes.iter().any(|it| it.action().writes());
         let total = plan.targets.iter().filter(|it| writing(it)).count();
         listener.hear(&Event::Started { targets: total });
@@ -88,6 +111,7 @@ impl Applier {
             applier: self.clone(),
             signers: Arc::clone(signers),
             tags: TagsByDigest::default(),
+            confirm,
         });
         let mut order: Vec<(usize, usize, TargetPlan)> = plan
             .targets

@@ -8,7 +8,7 @@ use countersign::exit_code::ExitCode;
 use countersign::keys::{KeySource, PasswordSource};
 use countersign::model::{Digest, ImageRef, Repository, SignerName};
 use countersign::observe::stored;
-use countersign::payload::Claim;
+use countersign::payload::{Claim, Format};
 use countersign::plan::{
     Ability, Attachment, Change, Failure, Image, Making, Plan, Settings, SignerProfile, Signers,
     Target,
@@ -71,6 +71,12 @@ impl<'a> Job<'a> {
                 "use --output-signature, --output-payload and --output-certificate",
             ));
         }
+        if args.new_bundle_format.on && (args.payload.is_some() || !args.upload.on) {
+            return Err(Failed::usage(
+                "--new-bundle-format signs a statement of its own, and writes it to the registry",
+            )
+            .help("leave out --payload and --upload=false, or --new-bundle-format"));
+        }
         if args.timestamp_server_url.is_some() {
             return Err(not_yet("--timestamp-server-url", "sign without a timestamp"));
         }
@@ -99,7 +105,8 @@ impl<'a> Job<'a> {
         let mut images = Vec::new();
         for image in &self.images {
             let layout = matches!(image.repository, Repository::Layout(_));
-            if layout && identities.is_empty() && self.payload.is_none() {
+            let is_named = !identities.is_empty() || self.args.new_bundle_format.on;
+            if layout && !is_named && self.payload.is_none() {
                 return Err(Failed::usage(format!("{image} is in a layout, which has no name"))
                     .help(
                         "say which image it is: --sign-container-identity registry.example.com/app",
@@ -107,6 +114,10 @@ impl<'a> Job<'a> {
             }
             let settings = Settings {
                 sign_with: vec![self.profile.name.clone()],
+                formats: vec![match self.args.new_bundle_format.on {
+                    true => Format::Bundle,
+                    false => Format::SimpleSigning,
+                }],
                 annotations: Arc::new(annotations.clone()),
                 recursive: self.args.recursive,
                 ..super::settings()
