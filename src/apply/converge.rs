@@ -7,8 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use crate::apply::Applier;
+use crate::apply::confirm::Confirm;
 use crate::apply::make::Makers;
 use crate::apply::prepare::prepare;
 use crate::apply::remove::{TagsByDigest, delete};
@@ -37,13 +39,14 @@ pub(super) struct Converge {
     /// As many as are worked on side by side.
     pub(super) turns: Arc<Semaphore>,
     pub(super) empty_configs: EmptyConfigs,
+    pub(super) confirm: Confirm,
 }
 
 /// The carrier as it was just read.
-struct Current {
-    digest: Option<Digest>,
+pub(super) struct Current {
+    pub(super) digest: Option<Digest>,
     version: Option<String>,
-    carrier: Carrier,
+    pub(super) carrier: Carrier,
 }
 
 impl Current {
@@ -111,17 +114,24 @@ impl Converge {
         let mut uploaded = BTreeSet::new();
         let mut expected = planned;
         let mut lost = lost_race(target);
+        let mut began = Instant::now();
         let mut current = self.first_read(target, expected.as_ref(), steps, &mut uploaded).await?;
         for attempt in 0..ATTEMPTS {
             if current.digest != expected {
                 self.look_again(target, &current, steps).await?;
             }
             match self.write(target, &current, steps, &mut uploaded).await? {
-                Written::Done => return Ok(()),
+                Written::Done(written) => {
+                    let later = self.lost_later(target, began, written.as_ref(), steps).await?;
+                    let Some(there) = later else { return Ok(()) };
+                    (expected, current) = (None, there);
+                    began = Instant::now();
+                }
                 Written::Lost(reason) => {
                     lost = reason;
                     give_way(attempt).await;
                     expected = current.digest.take();
+                    began = Instant::now();
                     current = self.read(target).await?;
                 }
             }
@@ -176,7 +186,7 @@ impl Converge {
         current
     }
 
-    async fn read(&self, target: &Target) -> Result<Current, Failure> {
+    pub(super) async fn read(&self, target: &Target) -> Result<Current, Failure> {
         let read = read_carrier(target, &*self.applier.store).await?;
         Ok(match read {
             Some(read) => {
@@ -247,7 +257,7 @@ impl Converge {
         self.take_signatures(target, current, steps).await;
         hold_removals(steps, first_failure(steps));
         if steps.iter().all(|step| step.result.is_some()) {
-            return Ok(Written::Done);
+            return Ok(Written::Done(None));
         }
         let next = edited(&current.carrier, steps);
         let tag = Tag::of_signatures(&target.subject.digest);
@@ -257,7 +267,7 @@ impl Converge {
                 delete(store, &self.tags, &target.signatures, digest, &tag).await?;
             }
             finish(steps);
-            return Ok(Written::Done);
+            return Ok(Written::Done(None));
         }
         let CarrierBytes { config, manifest } = next.to_bytes();
         let mut blobs = payloads(steps);
@@ -295,7 +305,7 @@ impl Converge {
         match back {
             Ok(back) if back.descriptor.digest == written => {
                 finish(steps);
-                Ok(Written::Done)
+                Ok(Written::Done(Some(written)))
             }
             Ok(_) => Ok(Written::Lost(lost_race(target))),
             Err(error) if error.kind.is_absent() => Ok(Written::Lost(lost_race(target))),
@@ -352,7 +362,8 @@ pub(super) fn lost_race(target: &Target) -> Failure {
 }
 
 enum Written {
-    Done,
+    /// It is there; the digest of the carrier, where one was written.
+    Done(Option<Digest>),
     /// Somebody else wrote at the same time: what to say if that does not end.
     Lost(Failure),
 }

@@ -4,6 +4,7 @@
 //! before it; there is one writer for each carrier, because a plan has one target for each.
 
 mod bundles;
+mod confirm;
 mod converge;
 mod listing;
 mod make;
@@ -26,6 +27,7 @@ use tokio::sync::{Semaphore, watch};
 pub use referrers::delete_referrers;
 pub use single::{Made, Removed, delete_tag};
 
+use crate::apply::confirm::Confirm;
 use crate::apply::converge::Converge;
 use crate::apply::remove::TagsByDigest;
 use crate::apply::turn::Turn;
@@ -93,6 +95,27 @@ impl Applier {
         signers: &Arc<Signers>,
         listener: &Arc<dyn Listener>,
     ) -> Report {
+        self.run(plan, signers, listener, Confirm::Once).await
+    }
+
+    /// The same, and looks once more, some time after, whether what it wrote behind a tag is still there: for writers
+    /// that are not run again, beside others that write at the same moment. One request more for each subject.
+    pub async fn apply_for_good(
+        &self,
+        plan: Plan,
+        signers: &Arc<Signers>,
+        listener: &Arc<dyn Listener>,
+    ) -> Report {
+        self.run(plan, signers, listener, Confirm::Twice).await
+    }
+
+    async fn run(
+        &self,
+        plan: Plan,
+        signers: &Arc<Signers>,
+        listener: &Arc<dyn Listener>,
+        confirm: Confirm,
+    ) -> Report {
         let writing = |plan: &TargetPlan| plan.changes.iter().any(|it| it.action().writes());
         let total = plan.targets.iter().filter(|it| writing(it)).count();
         listener.hear(&Event::Started { targets: total });
@@ -103,6 +126,7 @@ impl Applier {
             tags: TagsByDigest::default(),
             turns: Arc::new(Semaphore::new(self.jobs.max(1))),
             empty_configs: EmptyConfigs::default(),
+            confirm,
         });
         let under_way = if self.witnesses.is_empty() { self.jobs } else { self.jobs.max(WAITING) };
         let mut order: Vec<(usize, usize, TargetPlan)> = plan

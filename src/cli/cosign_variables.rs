@@ -4,7 +4,9 @@
 
 use std::ffi::{OsStr, OsString};
 
-use clap::{Arg, ArgAction, Command};
+use clap::{Arg, ArgAction, CommandFactory as _};
+
+use super::args::Cli;
 
 /// cosign's commands, and what ours know besides.
 const COMMANDS: [(&[&str], &[&str]); 9] = [
@@ -23,13 +25,13 @@ const COMMANDS: [(&[&str], &[&str]); 9] = [
 ///
 /// A flag on the command line counts more.
 pub(crate) fn with_variables(
-    cli: &Command,
     line: &[OsString],
     variable: impl Fn(&str) -> Option<String>,
 ) -> Option<Vec<OsString>> {
     let words = line.iter().skip(1).map(OsString::as_os_str);
     let (names, ours) = COMMANDS.into_iter().find(|(names, _)| begins(words.clone(), names))?;
-    let command = names.iter().try_fold(cli, |command, name| command.find_subcommand(name))?;
+    let cli = Cli::command();
+    let command = names.iter().try_fold(&cli, |command, name| command.find_subcommand(name))?;
     let begin = names.len() + 1;
     let (before, after) = line.split_at_checked(begin)?;
     let flags = command.get_arguments().filter(|it| !is_written(it, after));
@@ -68,9 +70,6 @@ fn is_written(argument: &Arg, line: &[OsString]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
-    use super::super::args::Cli;
     use super::*;
 
     fn line(text: &str, variables: &[(&str, &str)]) -> String {
@@ -78,8 +77,7 @@ mod tests {
         let variable = |name: &str| {
             variables.iter().find(|(it, _)| *it == name).map(|(_, value)| (*value).to_owned())
         };
-        let cli = Cli::command();
-        let with = with_variables(&cli, &words, variable).unwrap_or(words);
+        let with = with_variables(&words, variable).unwrap_or(words);
         with.join(OsStr::new(" ")).into_string().unwrap()
     }
 

@@ -62,9 +62,11 @@ type Said<'a> = (Format, &'a str, &'a Annotations, &'a SignerName, Hash);
 /// Prints a spec.
 pub(crate) async fn run(args: &ImportArgs, context: &Context) -> Result<ExitCode, Failed> {
     let mut known: Vec<Known> = Vec::new();
-    let current = args.key.iter().map(|it| (it, false));
-    for ((name, key), retired) in current.chain(args.retired.iter().map(|it| (it, true))) {
-        known.push(signer(name, key, retired, context).await?);
+    for (name, key) in &args.key {
+        known.push(signer(name, key, context).await?);
+    }
+    for (name, key) in &args.retired {
+        known.push(Known { retired: true, ..signer(name, key, context).await? });
     }
     let mut repositories: Vec<Repository> = Vec::new();
     for text in &args.repository {
@@ -96,12 +98,12 @@ pub(crate) async fn run(args: &ImportArgs, context: &Context) -> Result<ExitCode
     Ok(ExitCode::Good)
 }
 
-async fn signer(name: &str, source: &str, retired: bool, context: &Context) -> Result<Known, Failed> {
+async fn signer(name: &str, source: &str, context: &Context) -> Result<Known, Failed> {
     let key = single::public_key(source, context).await?;
     let name = name
         .parse()
         .map_err(|error| Failed::usage(format!("`{name}` cannot name a signer")).because(&error))?;
-    Ok(Known { name, source: source.to_owned(), key, retired })
+    Ok(Known { name, source: source.to_owned(), key, retired: false })
 }
 
 struct Reader<'a> {

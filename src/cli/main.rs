@@ -35,7 +35,7 @@ use std::io::{self, Write as _};
 use std::process;
 use std::sync::Arc;
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::Parser as _;
 use countersign::exit_code::ExitCode;
 
 use args::{Cli, Command};
@@ -66,7 +66,7 @@ fn main() -> process::ExitCode {
 fn parsed(environment: &Process) -> Result<Cli, clap::Error> {
     let line: Vec<OsString> = std::env::args_os().collect();
     let variable = |name: &str| environment.get(name);
-    let with = cosign_variables::with_variables(&Cli::command(), &line, variable);
+    let with = cosign_variables::with_variables(&line, variable);
     let plain = Cli::try_parse_from(line);
     // `verify` without an image is about a spec, and cosign's variables are not.
     let is_of_spec = |cli: &Cli| match &cli.command {

@@ -187,3 +187,54 @@ fn keys_and_places_come_from_the_environment_as_in_cosign() {
     let ended = sandbox.ended(command.env("COSIGN_REPOSITORY", "oci:elsewhere")).expect(0);
     assert_eq!(ended.stdout.lines().count(), 1);
 }
+
+#[test]
+fn what_processes_at_the_same_moment_say_they_signed_is_there() {
+    if !tools::have(&[Tool::Cosign2, Tool::DockerRegistry]) {
+        return;
+    }
+    // It checks no versions.
+    let (registry, sandbox) = (DockerRegistry::start(), Sandbox::new());
+    let image = registry.reference("one/app:1");
+    sandbox.run(&["copy", "oci:images:api", &image]).expect(0);
+    let children: Vec<_> = (0..5)
+        .map(|number| {
+            // Another payload each: a registry on plain files may forget a blob that two upload at once.
+            let number = format!("number={number}");
+            let sign = ["sign", "--force", "--key", "release.key", "--tlog-upload=false"];
+            let mut command = sandbox.command(&[&sign[..], &["-a", &number, &image]].concat());
+            command.env("COSIGN_PASSWORD", PASSWORD).stderr(Stdio::null()).spawn().unwrap()
+        })
+        .collect();
+    let ended: Vec<_> = children.into_iter().map(|mut it| it.wait().unwrap().success()).collect();
+    assert!(ended.contains(&true), "{ended:?}");
+    let key = sandbox.path().join("release.pub").display().to_string();
+    for (number, _) in ended.iter().enumerate().filter(|(_, good)| **good) {
+        let number = format!("number={number}");
+        let verify = ["verify", "--key", &key, "--insecure-ignore-tlog", "-a", &number, &image];
+        tools::Home::new().run(Tool::Cosign2, &verify).success();
+    }
+}
+
+#[test]
+fn a_bundle_is_signed_once_and_cosign_3_verifies_it() {
+    if !tools::have(&[Tool::Cosign3, Tool::DockerRegistry]) {
+        return;
+    }
+    let (registry, sandbox) = (DockerRegistry::start(), Sandbox::new());
+    let image = registry.reference("one/app:1");
+    sandbox.run(&["copy", "oci:images:api", &image]).expect(0);
+    let sign = ["sign", "--new-bundle-format", "--key", "release.key", "--tlog-upload=false"];
+    let sign = |more: &[&str]| sandbox.run_with_password(&[&sign[..], more, &[&*image]].concat());
+    let key = sandbox.path().join("release.pub").display().to_string();
+    let verify = ["verify", "--key", &key, "--insecure-ignore-tlog", "-a", "a=1", &image];
+    for (more, expected) in
+        [(&["-a", "a=1"][..], 1), (&["-a", "a=1"], 1), (&["-a", "a=1", "-f"], 2)]
+    {
+        sign(more).expect(0);
+        assert_eq!(lines(&sandbox, &image), expected, "{more:?}");
+        let theirs = tools::Home::new().run(Tool::Cosign3, &verify).success().stdout;
+        assert_eq!(sandbox.run(&verify).expect(0).stdout, theirs);
+    }
+    sign(&["--upload=false"]).expect(64);
+}

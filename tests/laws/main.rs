@@ -456,7 +456,21 @@ fn what_somebody_else_did_meanwhile_is_not_done_again() {
 /// Applies to one image while somebody else adds a signature of theirs, once, where `moment` says so;
 /// both must be there in the end.
 fn somebody_signs_when(moment: fn(&MemoryStore, &Operation, &Tag) -> Moment) {
-    block_on(async {
+    somebody_signs(Looks::Once, moment);
+}
+
+/// How often what was written is looked at.
+#[derive(Clone, Copy)]
+enum Looks {
+    Once,
+    Twice,
+}
+
+fn somebody_signs(
+    looks: Looks,
+    moment: impl Fn(&MemoryStore, &Operation, &Tag) -> Moment + Send + Sync + 'static,
+) {
+    block_on(async move {
         // A signature is there already, so that there is a version to check.
         let scenario = Scenario { left_behind: vec![left(3, 0, 0)], ..simple(1, Prune::Keep) };
         let world = World::new(&scenario);
@@ -478,7 +492,11 @@ fn somebody_signs_when(moment: fn(&MemoryStore, &Operation, &Tag) -> Moment) {
                 append(store, &repository(0), &digest, theirs.clone());
             }
         });
-        let report = world.apply().await;
+        let (plan, signers) = world.plan().await;
+        let report = match looks {
+            Looks::Once => world.apply_plan(plan, &signers).await,
+            Looks::Twice => world.apply_for_good(plan, &signers).await,
+        };
         world.store.recover();
         assert!(came.load(Ordering::Relaxed) > 0, "nobody came");
         assert_eq!(report.failures().count(), 0);
@@ -519,6 +537,25 @@ fn a_writer_that_overwrites_ours_does_not_win() {
         match operation {
             Operation::Read(Read::Manifest { locator, .. })
                 if ours && locator.to_string() == tag.as_str() =>
+            {
+                Moment::Overwrite
+            }
+            _ => Moment::NotNow,
+        }
+    });
+}
+
+/// Law 10, for one that is slower still: it read before our write, and writes after we have read back.
+#[test]
+fn a_writer_that_overwrites_ours_later_does_not_win_where_that_is_looked_at() {
+    let reads = AtomicUsize::new(0);
+    somebody_signs(Looks::Twice, move |store, operation, tag| {
+        let ours = layers(store).iter().filter(|it| it.0.ends_with(tag.as_str())).count() > 1;
+        match operation {
+            Operation::Read(Read::Manifest { locator, .. })
+                if ours
+                    && locator.to_string() == tag.as_str()
+                    && reads.fetch_add(1, Ordering::Relaxed) == 1 =>
             {
                 Moment::Overwrite
             }

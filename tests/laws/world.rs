@@ -266,17 +266,25 @@ impl World {
         self.observer().plan(&self.desired, &()).await
     }
 
-    pub(crate) async fn apply_plan(&self, plan: Plan, signers: &Arc<Signers>) -> Report {
-        let applier = Applier {
+    fn applier(&self) -> Applier {
+        Applier {
             store: Arc::clone(&self.store) as _,
             keyring: Arc::clone(&self.keyring),
             witnesses: Arc::default(),
             clock: Arc::new(FixedClock),
             jobs: 8,
             stop: Stop::default(),
-        };
+        }
+    }
+
+    pub(crate) async fn apply_plan(&self, plan: Plan, signers: &Arc<Signers>) -> Report {
         let listener: Arc<dyn Listener> = Arc::new(());
-        applier.apply(plan, signers, &listener).await
+        self.applier().apply(plan, signers, &listener).await
+    }
+
+    pub(crate) async fn apply_for_good(&self, plan: Plan, signers: &Arc<Signers>) -> Report {
+        let listener: Arc<dyn Listener> = Arc::new(());
+        self.applier().apply_for_good(plan, signers, &listener).await
     }
 
     pub(crate) async fn apply(&self) -> Report {

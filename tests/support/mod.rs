@@ -13,8 +13,8 @@
     reason = "tests"
 )]
 
-pub mod aws;
 pub mod api_registry;
+pub mod aws;
 pub mod background;
 pub mod certificates;
 pub mod child;

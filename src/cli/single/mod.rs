@@ -342,7 +342,7 @@ pub(crate) async fn write_plan(
 ) -> Report {
     context.signals.announce();
     let listener: Arc<dyn Listener> = Arc::new(());
-    applier(session, signers, context).await.apply(plan, signers, &listener).await
+    applier(session, signers, context).await.apply_for_good(plan, signers, &listener).await
 }
 
 /// Tells every failure on standard error; how the command ends.

@@ -161,7 +161,8 @@ impl<'a> Job<'a> {
         let mut images = Vec::new();
         for image in &self.images {
             let layout = matches!(image.repository, Repository::Layout(_));
-            if layout && identities.is_empty() && self.payload.is_none() {
+            let is_named = !identities.is_empty() || self.args.new_bundle_format.on;
+            if layout && !is_named && self.payload.is_none() {
                 return Err(Failed::usage(format!("{image} is in a layout, which has no name"))
                     .help(
                         "say which image it is: --sign-container-identity registry.example.com/app",
