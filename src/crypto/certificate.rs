@@ -8,6 +8,8 @@ use der::asn1::{ObjectIdentifier, Utf8StringRef};
 use der::{Decode, Encode};
 use x509_cert::ext::pkix::name::{GeneralName, OtherName};
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, SubjectAltName};
+use x509_cert::name::Name;
+use x509_cert::serial_number::SerialNumber;
 
 use crate::crypto::pem;
 use crate::crypto::{PublicKey, PublicKeyError};
@@ -152,6 +154,17 @@ impl Certificate {
         usages.is_some_and(|(_, usages)| usages.0.contains(&ID_KP_CODE_SIGNING))
     }
 
+    /// Says whether it names timestamps as its use.
+    pub(crate) fn is_for_timestamps(&self) -> bool {
+        let usages = self.x509().get::<ExtendedKeyUsage>().ok().flatten();
+        usages.is_some_and(|(_, usages)| usages.0.contains(&ID_KP_TIME_STAMPING))
+    }
+
+    /// Says whether `issuer` has issued it under this serial number.
+    pub(crate) fn is_issued_as(&self, issuer: &Name, serial: &SerialNumber) -> bool {
+        self.x509().issuer == *issuer && self.x509().serial_number == *serial
+    }
+
     /// Says whether it may stand above others.
     pub(crate) fn is_authority(&self) -> bool {
         let constraints = self.x509().get::<BasicConstraints>().ok().flatten();
@@ -189,6 +202,7 @@ pub(super) fn content(block: &pem::Block<'_>) -> Result<Vec<u8>, CertificateErro
 }
 
 const ID_KP_CODE_SIGNING: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.3");
+const ID_KP_TIME_STAMPING: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.8");
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 // Fulcio's user names: <https://github.com/sigstore/fulcio/blob/main/docs/oid-info.md>
 const OTHER_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.57264.1.7");

@@ -76,7 +76,36 @@ impl Chain {
             // webpki takes no leaf that is its own root; Go and so cosign do.
             return for_code_signing(leaf);
         }
-        issuer_key(leaf, root, between, at).map(|_| ())
+        for_code_signing(root)?;
+        issuer_key(leaf, root, between, at, CodeSigning).map(|_| ())
+    }
+
+    /// Checks that `leaf` chains to the root at `at`, and is there to sign timestamps.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Chain::verify`].
+    pub(crate) fn verify_timestamps(
+        &self,
+        leaf: &Certificate,
+        at: Timestamp,
+    ) -> Result<(), CertificateError> {
+        for certificate in std::iter::once(leaf).chain(&self.0) {
+            certificate.check_valid(at)?;
+        }
+        let Some((root, between)) = self.0.split_last() else {
+            return Err(CertificateError::Untrusted("the chain is empty".into()));
+        };
+        if !leaf.is_for_timestamps() {
+            return Err(CertificateError::Untrusted(format!(
+                "the certificate of {} is not for timestamps",
+                leaf.subject()
+            )));
+        }
+        if root == leaf {
+            return Ok(());
+        }
+        issuer_key(leaf, root, between, at, TimeStamping).map(|_| ())
     }
 
     /// A chain of these certificates, the root last; `None` where there is none.
@@ -106,24 +135,25 @@ impl Chain {
         let carried = carried.map(Self::certificates).unwrap_or_default();
         let helpful = carried.iter().filter(|it| may_sign(it).is_ok()).take(MOST_CARRIED);
         let between: Vec<_> = between.iter().chain(helpful).cloned().collect();
-        issuer_key(leaf, root, &between, at)
+        for_code_signing(root)?;
+        issuer_key(leaf, root, &between, at, CodeSigning)
     }
 }
 
 /// At most as many certificates that strangers carried are tried.
 const MOST_CARRIED: usize = 16;
 
-/// The key of the direct issuer of `leaf`, on a way to `root` through some of `between`, for code signing.
+/// The key of the direct issuer of `leaf`, on a way to `root` through some of `between`, all of them for that usage.
 fn issuer_key(
     leaf: &Certificate,
     root: &Certificate,
     between: &[Certificate],
     at: Timestamp,
+    usage: impl ExtendedKeyUsageValidator,
 ) -> Result<Vec<u8>, CertificateError> {
     authority(root)?;
     // webpki looks at the basic constraints of those between, Go at their key usage too.
     between.iter().try_for_each(may_sign)?;
-    for_code_signing(root)?;
     let untrusted = |error: webpki::Error| CertificateError::Untrusted(explain(&error));
     let leaf_der = CertificateDer::from(leaf.as_der());
     let root_der = CertificateDer::from(root.as_der());
@@ -138,7 +168,7 @@ fn issuer_key(
             &anchors,
             &between,
             UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds)),
-            CodeSigning,
+            usage,
             None,
             None,
         )
@@ -182,6 +212,24 @@ fn no_authority(root: &Certificate) -> CertificateError {
     ))
 }
 
+/// Timestamps, or anything where a certificate names no usage.
+struct TimeStamping;
+
+impl ExtendedKeyUsageValidator for TimeStamping {
+    fn validate(&self, usages: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
+        let wanted = KeyPurposeId::new(TIME_STAMPING_DER);
+        let mut present = usages.collect::<Result<Vec<_>, _>>()?.into_iter().peekable();
+        if present.peek().is_none() || present.any(|it| it == wanted) {
+            return Ok(());
+        }
+        Err(webpki::Error::RequiredEkuNotFoundContext(RequiredEkuNotFoundContext {
+            required: webpki::KeyUsage::required(TIME_STAMPING_DER),
+            present: Vec::new(),
+        }))
+    }
+}
+
+const TIME_STAMPING_DER: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x08];
 const CODE_SIGNING: &str = "1.3.6.1.5.5.7.3.3";
 const ANY_USAGE: &str = "2.5.29.37.0";
 // Their content octets.

@@ -6,14 +6,13 @@
 mod body;
 mod certificate_log;
 mod error;
-#[cfg(test)]
-mod fixtures;
 mod identity;
 mod log;
 mod policy;
 mod proof;
 mod root;
 mod timestamp;
+mod timestamp_info;
 
 pub use error::{EvidenceProblem, TrustError};
 pub use identity::{CertificateIdentity, GithubClaims};

@@ -1,9 +1,8 @@
 //! Trusted roots: the keys of logs, the certificates of authorities, and when each was to be trusted.
 
-use std::fmt;
-
 use sigstore_trust_root::TrustedRoot as RootFile;
-use sigstore_types::{DerCertificate, TimeRange};
+use sigstore_trust_root::trusted_root::CertChain;
+use sigstore_types::TimeRange;
 use url::Url;
 
 use crate::crypto::{Certificate, Chain, Hash, KeyAlgorithm, PublicKey};
@@ -40,16 +39,24 @@ pub(super) struct CertificateAuthority {
     pub(super) window: Window,
 }
 
-/// A timestamp authority, as its certificates stand in the root: the leaf first where it is there, the root last.
-#[derive(Clone)]
+/// A timestamp authority.
+#[derive(Clone, Debug)]
 pub(super) struct TimestampAuthority {
-    pub(super) certificates: Vec<DerCertificate>,
+    /// The certificate that signs, where the root names it.
+    pub(super) leaf: Option<Certificate>,
+    /// Those above it, the root last.
+    pub(super) chain: Chain,
     pub(super) window: Window,
 }
 
-impl fmt::Debug for TimestampAuthority {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TimestampAuthority({} certificates, {:?})", self.certificates.len(), self.window)
+impl TimestampAuthority {
+    /// `certificates`: the root last, the leaf first where it is there.
+    fn new(certificates: Vec<Certificate>, window: Window) -> Option<Self> {
+        let leaf = certificates.first().filter(|it| !it.is_authority()).cloned();
+        // A leaf that is alone is its own root.
+        let above = usize::from(leaf.is_some() && certificates.len() > 1);
+        let chain = Chain::new(certificates.into_iter().skip(above).collect())?;
+        Some(Self { leaf, chain, window })
     }
 }
 
@@ -95,33 +102,25 @@ impl TrustedRoot {
             root.certificate_logs.extend(Log::read(id, &log.base_url, &log.public_key));
         }
         for authority in &file.certificate_authorities {
-            let certificates = authority.cert_chain.certificates.iter().map(|it| &it.raw_bytes);
-            let chain: Result<Vec<Certificate>, _> =
-                certificates.map(|it| Certificate::of_authority(it.as_bytes())).collect();
-            let Ok(chain) = chain else { continue };
-            if let Some(chain) = Chain::new(chain) {
-                let window = Window(authority.valid_for);
-                root.certificate_authorities.push(CertificateAuthority { chain, window });
-            }
+            let window = Window(authority.valid_for);
+            let chain = read(&authority.cert_chain).and_then(Chain::new);
+            let authority = chain.map(|chain| CertificateAuthority { chain, window });
+            root.certificate_authorities.extend(authority);
         }
         for authority in &file.timestamp_authorities {
-            let certificates = authority.cert_chain.certificates.iter();
-            root.timestamp_authorities.push(TimestampAuthority {
-                certificates: certificates.map(|it| it.raw_bytes.clone()).collect(),
-                window: Window(authority.valid_for),
-            });
+            let window = Window(authority.valid_for);
+            let certificates = read(&authority.cert_chain);
+            let authority = certificates.and_then(|it| TimestampAuthority::new(it, window));
+            root.timestamp_authorities.extend(authority);
         }
         Ok(root)
     }
 
     /// The same with a timestamp authority: its certificates, the root last, the leaf first where it is there.
     pub fn with_timestamp_authority(mut self, chain: &Chain) -> Self {
-        let certificates = chain.certificates().iter();
-        let certificates = certificates.map(|it| DerCertificate::new(it.as_der().to_vec()));
-        self.timestamp_authorities.push(TimestampAuthority {
-            certificates: certificates.collect(),
-            window: Window::default(),
-        });
+        let certificates = chain.certificates().to_vec();
+        let authority = TimestampAuthority::new(certificates, Window::default());
+        self.timestamp_authorities.extend(authority);
         self
     }
 
@@ -148,6 +147,12 @@ impl TrustedRoot {
         self.certificate_logs.push(Log::of_key(key));
         self
     }
+}
+
+/// The certificates of a chain; `None` where one of them is of a kind that is not known.
+fn read(chain: &CertChain) -> Option<Vec<Certificate>> {
+    let certificates = chain.certificates.iter();
+    certificates.map(|it| Certificate::of_authority(it.raw_bytes.as_bytes()).ok()).collect()
 }
 
 impl Log {

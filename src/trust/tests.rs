@@ -1,6 +1,7 @@
 //! Real evidence holds, and each lie about it is found.
 
 mod certificates;
+mod fixtures;
 mod hostile;
 
 use serde_json::{Value, json};
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 use crate::crypto::{Chain, PublicKey, SignatureBytes};
 use crate::model::Timestamp;
 use crate::payload::{Bundle, Material};
-use crate::trust::fixtures::{Sample, file, later, root, root_with, sample, samples, text};
+use crate::trust::tests::fixtures::{Sample, file, later, root, root_with, sample, samples, text};
 use crate::trust::{Content, GithubClaims, Proof, Signed, TrustedRoot, Verifier};
 
 /// The codes of what does not hold.
@@ -309,6 +310,43 @@ fn every_lie_about_a_timestamp_is_found() {
     let chain = Chain::from_pem(&text("t-chain.pem")).unwrap();
     let proof = sample("simple-stamped").prove(&root().with_timestamp_authority(&chain));
     assert_eq!(proof.timestamps, 1);
+}
+
+#[test]
+fn authorities_with_rsa_keys_are_taken_too() {
+    let chain = Chain::from_pem(&text("rsa-t-chain.pem")).unwrap();
+    let only_root = Chain::from_pem(&chain.certificates().last().unwrap().to_pem()).unwrap();
+    let stranger = Chain::from_pem(&text("other-t-chain.pem")).unwrap();
+    let with = |chain: &Chain| TrustedRoot::default().with_timestamp_authority(chain);
+    let good = file("rsa-timestamp.tsr");
+    let prove = |from: &str, token: &[u8], root: &TrustedRoot| {
+        let mut sample = sample(from);
+        sample.entries.clear();
+        sample.tokens = vec![token.to_vec()];
+        sample.prove(root)
+    };
+    for chain in [&chain, &only_root] {
+        let proof = prove("simple-p256", &good, &with(chain));
+        assert_eq!((proof.timestamps, codes(&proof)), (1, vec![]));
+        assert!(
+            proof.earliest < Some(later()) && proof.earliest.unwrap().as_seconds() > 1_795_000_000
+        );
+        let proof = prove("simple-rsa2048", &good, &with(chain));
+        assert_eq!(codes(&proof), ["trust::timestamp_of_another"]);
+        // Every byte of what is signed counts, and of the signature.
+        let length = good.len();
+        for at in [length - 1, length - 200, 120, 160] {
+            let mut changed = good.clone();
+            changed[at] ^= 1;
+            assert_eq!(prove("simple-p256", &changed, &with(chain)).timestamps, 0, "{at}");
+        }
+    }
+    let proof = prove("simple-p256", &good, &with(&stranger));
+    assert_eq!(codes(&proof), ["trust::timestamp_authority_unknown"]);
+    // The right leaf below a root that is not its own.
+    let swapped = text("rsa-t-chain.pem").replace(&only_root.to_pem(), &stranger.to_pem());
+    let proof = prove("simple-p256", &good, &with(&Chain::from_pem(&swapped).unwrap()));
+    assert_eq!(codes(&proof), ["trust::timestamp_wrong"]);
 }
 
 #[test]

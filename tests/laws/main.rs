@@ -10,6 +10,8 @@
 )]
 
 mod explain;
+mod identity;
+mod sigstore;
 mod world;
 
 use std::collections::BTreeMap;

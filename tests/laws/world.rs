@@ -410,6 +410,17 @@ fn refer(store: &MemoryStore, place: &Repository, digest: &Digest, left: &LeftBe
     if left.spelling == Spelling::Broken {
         bundle = b"%%%".to_vec();
     }
+    refer_bundle(store, place, digest, bundle);
+    signature.to_base64()
+}
+
+/// Adds these bytes of a bundle as cosign 3 does.
+pub(crate) fn refer_bundle(
+    store: &MemoryStore,
+    place: &Repository,
+    digest: &Digest,
+    bundle: Vec<u8>,
+) {
     store.edit(|contents| {
         let stored = contents.repositories.values().find_map(|it| it.manifests.get(digest)).unwrap();
         let subject = Descriptor {
@@ -435,7 +446,6 @@ fn refer(store: &MemoryStore, place: &Repository, digest: &Digest, left: &LeftBe
         index.manifests.push(entry);
         contents.push_manifest(place, &[tag], media_type::OCI_INDEX, index.to_bytes());
     });
-    signature.to_base64()
 }
 
 pub(crate) fn addition(left: &LeftBehind, identity: &str, digest: &Digest) -> (Addition, Vec<u8>) {

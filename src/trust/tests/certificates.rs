@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::crypto::{Certificate, Chain, PublicKey, SignatureBytes};
 use crate::model::Timestamp;
-use crate::trust::fixtures::{later, root, root_with, sample, text};
+use crate::trust::tests::fixtures::{later, root, root_with, sample, text};
 use crate::trust::{CertificateIdentity, TrustedRoot};
 
 #[test]

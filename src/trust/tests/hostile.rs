@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use crate::payload::LogEntry;
 use crate::trust::TrustedRoot;
-use crate::trust::fixtures::{file, root, root_with, sample, samples};
 use crate::trust::tests::codes;
+use crate::trust::tests::fixtures::{file, root, root_with, sample, samples};
 
 #[test]
 fn what_is_no_root_is_told() {
