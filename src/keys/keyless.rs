@@ -33,6 +33,8 @@ pub struct KeylessSigner {
 
 /// A key, and the certificate for it.
 struct Session {
+    /// When it was asked for, by the clock of this machine.
+    since: Timestamp,
     key: PrivateKey,
     certificate: Certificate,
     chain: Option<Chain>,
@@ -44,10 +46,13 @@ struct Session {
 const RESERVE: i64 = 5;
 
 impl Session {
+    /// Counted from when it was asked for: a clock that goes before Fulcio's still makes no certificate for each
+    /// signature.
     fn serves_at(&self, now: Timestamp) -> bool {
         let (first, last) = (self.certificate.not_before(), self.certificate.not_after());
         let life = last.as_seconds().saturating_sub(first.as_seconds());
-        now.as_seconds() < last.as_seconds().saturating_sub(life / RESERVE)
+        let age = now.as_seconds().saturating_sub(self.since.as_seconds());
+        age < life.saturating_sub(life / RESERVE)
     }
 }
 
@@ -129,6 +134,7 @@ impl KeylessSigner {
 
     async fn begin(&self) -> Result<Session, ServiceError> {
         let token = self.identity.token(AUDIENCE).await?;
+        let since = self.clock.now();
         let subject = token.subject_for_proof().ok_or_else(|| {
             let said = "the issuer has not verified the e-mail address in it";
             self.refused(
@@ -152,7 +158,7 @@ impl KeylessSigner {
             until = %certificate.not_after(),
             "key.certificate"
         );
-        Ok(Session { key, certificate, chain })
+        Ok(Session { since, key, certificate, chain })
     }
 
     /// Everything that verifiers will ask of the certificate, before anything is signed or logged.

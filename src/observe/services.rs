@@ -115,9 +115,9 @@ mod tests {
         let untimed = "sigstore::no_proof_of_time";
         for (profile, config, expected) in [
             (identity(), &v1, ["true 1 1", "true 1 1"]),
-            // A simple signature cannot keep an entry of Rekor v2.
+            // A simple signature cannot keep an entry of Rekor v2, nor two of anything.
             (identity(), &v2, [none, "true 1 2"]),
-            (unlogged(identity()), &v2, ["true 0 2", "true 0 2"]),
+            (unlogged(identity()), &v2, ["true 0 1", "true 0 2"]),
             // Rekor v1 signs the time, v2 does not; bundles take the highest version.
             (identity(), &both, ["true 1 0", untimed]),
             (own(1, identity()), &both, ["true 1 1", "true 1 1"]),
@@ -125,8 +125,8 @@ mod tests {
             (own(0, identity()), &v1, ["true 1 0", "true 1 0"]),
             (unlogged(identity()), &many, [untimed, untimed]),
             (profile(), &v2, [none, "false 1 0"]),
-            (profile(), &many, ["false 2 0", "false 2 0"]),
-            (own(3, unlogged(profile())), &v1, ["false 0 3", "false 0 3"]),
+            (profile(), &many, ["false 1 0", "false 2 0"]),
+            (own(3, unlogged(profile())), &v1, ["false 0 1", "false 0 3"]),
             (unlogged(profile()), &v1, ["false 0 0", "false 0 0"]),
         ] {
             assert_eq!(told(&profile, Some(config)), expected, "{profile:?} {config:?}");

@@ -80,6 +80,9 @@ pub enum Reason {
     Experimental,
     /// It is as declared, and another one took its place already.
     Duplicate,
+    /// What vouches for the log entries, timestamps or certificates of a signer could not be had: it may be
+    /// that signer's, and as declared.
+    EvidenceUnknown(SignerName, Failure),
     /// The key of a signer could not be had: it may be that signer's.
     KeyUnknown(SignerName, Failure),
     /// Nothing that this signer signs is wanted of this image.
@@ -104,6 +107,13 @@ impl fmt::Display for Reason {
                 write!(f, "not as declared: {}", fields.join(", "))
             }
             Self::Duplicate => f.write_str("as declared, but another one counts already"),
+            Self::EvidenceUnknown(signer, reason) => {
+                write!(
+                    f,
+                    "it may be {signer}'s: what vouches for that is not known: {}",
+                    reason.message
+                )
+            }
             Self::Experimental => f.write_str(
                 "written by cosign 2's experimental referrers mode, which next to nothing reads",
             ),
@@ -171,6 +181,14 @@ pub fn explain(
     }
 }
 
+/// Why it cannot be told whether a signature is this signer's, as declared.
+fn unknown(signer: &SignerName, state: &SignerState, reason: &Failure) -> Reason {
+    match &state.key {
+        SignerKey::Unknown(_) => Reason::KeyUnknown(signer.clone(), reason.clone()),
+        _ => Reason::EvidenceUnknown(signer.clone(), reason.clone()),
+    }
+}
+
 struct View<'a> {
     target: &'a Target,
     signers: &'a Signers,
@@ -229,7 +247,7 @@ impl View<'_> {
                 let may_be = |state: &&SignerState| !matches!(state.key, SignerKey::Known(_));
                 let unknown = self.signers.iter().filter_map(|(name, state)| {
                     let reason = Some(state).filter(may_be)?.unknown()?;
-                    Some(Reason::KeyUnknown(name.clone(), reason.clone()))
+                    Some(unknown(name, state, reason))
                 });
                 let mut reasons = vec![Reason::Stranger];
                 reasons.extend(unknown);
@@ -248,6 +266,9 @@ impl View<'_> {
     /// Why a signature of a signer of the spec counts for no want.
     fn of_signer(&self, found: &Found, signer: &SignerName) -> Vec<Reason> {
         let state = self.signers.get(signer);
+        if let Some((state, reason)) = state.and_then(|it| Some((it, it.unknown()?))) {
+            return vec![unknown(signer, state, reason)];
+        }
         let nearest = state.and_then(|state| self.nearest(found, state));
         match nearest {
             Some(differences) if differences.is_empty() => vec![Reason::Duplicate],

@@ -116,6 +116,8 @@ pub enum ReasonKind {
     Differs,
     /// It is as declared, and another one counts already.
     Duplicate,
+    /// What vouches for the evidence of a signer could not be had.
+    EvidenceUnknown,
     /// Kept as cosign 2's experimental referrers mode wrote it.
     Experimental,
     /// The key of a signer could not be had: it may be that signer's.
@@ -241,6 +243,7 @@ fn reason(reason: &Reason) -> ExplainedReason {
     let (kind, differences) = match reason {
         Reason::Differs(differences) => (ReasonKind::Differs, differences.clone()),
         Reason::Duplicate => (ReasonKind::Duplicate, Vec::new()),
+        Reason::EvidenceUnknown(..) => (ReasonKind::EvidenceUnknown, Vec::new()),
         Reason::Experimental => (ReasonKind::Experimental, Vec::new()),
         Reason::KeyUnknown(..) => (ReasonKind::KeyUnknown, Vec::new()),
         Reason::NotWanted(_) => (ReasonKind::NotWanted, Vec::new()),

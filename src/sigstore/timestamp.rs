@@ -5,6 +5,7 @@ use der::{Any, Decode, Reader, SliceReader, Tag, Tagged};
 use reqwest::Method;
 
 use crate::crypto::{Hash, SignatureBytes};
+use crate::model::SafeUrl;
 use crate::sigstore::connection::Connection;
 use crate::sigstore::{Network, Service, ServiceError};
 use crate::wire::http::Call;
@@ -31,6 +32,11 @@ impl TimestampAuthority {
     /// `tsa::refused` for what is no URL; `tsa::tls`.
     pub fn new(url: &str, network: &Network) -> Result<Self, ServiceError> {
         Ok(Self { connection: Connection::new(Service::Timestamp, url, AT_ONCE, network)? })
+    }
+
+    /// Where it is.
+    pub fn at(&self) -> SafeUrl {
+        self.connection.at()
     }
 
     /// A timestamp over the SHA-256 of a signature: the DER of the response, with the authority's certificate.

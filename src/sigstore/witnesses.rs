@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::future::{join, try_join_all};
 
 use crate::crypto::{Certificate, Hash, PublicKey, SignatureBytes};
-use crate::model::{Clock, SignerName};
+use crate::model::{Clock, SafeUrl, SignerName};
 use crate::payload::{Format, LogEntry};
 use crate::plan::{Ability, Failure, SignerTrust, Signers};
 use crate::sigstore::choice::{Choice, needs_config, needs_witness};
@@ -286,7 +286,7 @@ impl Witness {
         let [entry] = entries;
         match proof.log_entries {
             1 => Ok(entry),
-            _ => Err(lie(Service::Rekor, &format!("{log:?}"), &proof)),
+            _ => Err(lie(Service::Rekor, &log.at(), &proof)),
         }
     }
 
@@ -300,7 +300,7 @@ impl Witness {
         let [token] = tokens;
         match proof.timestamps {
             1 => Ok(token),
-            _ => Err(lie(Service::Timestamp, &format!("{authority:?}"), &proof)),
+            _ => Err(lie(Service::Timestamp, &authority.at(), &proof)),
         }
     }
 
@@ -350,7 +350,7 @@ impl Witness {
 }
 
 /// What came does not hold: nothing of it is used.
-fn lie(service: Service, at: &str, proof: &Proof) -> ServiceError {
+fn lie(service: Service, at: &SafeUrl, proof: &Proof) -> ServiceError {
     let said: Vec<&str> = proof.problems.iter().map(|it| it.message.as_str()).collect();
     ServiceError::new(
         service,

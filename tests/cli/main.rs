@@ -17,6 +17,7 @@ mod command_line;
 mod copy;
 mod demo;
 mod explain;
+mod keyless;
 mod keys;
 mod plan;
 mod sandbox;

@@ -55,23 +55,10 @@ fn of_several_images_the_good_ones_are_signed() {
 #[test]
 fn what_is_not_there_yet_is_told() {
     let sandbox = Sandbox::new();
-    for arguments in [
-        &["sign", "oci:images:api"][..],
-        &["sign", "--key", "release.key", "oci:images:api"],
-        &["verify", "--key", "release.pub", "oci:images:api"],
-        &[
-            "verify",
-            "--insecure-ignore-tlog",
-            "--certificate-identity=a",
-            "--certificate-oidc-issuer=b",
-            "oci:images:api",
-        ],
-        &["attach", "signature", "--bundle", "b.json", "oci:images:api"],
-    ] {
-        let ended = sandbox.run(arguments).expect(64);
-        assert!(ended.stderr.contains("error[cli::not_yet]"), "{ended}");
-        assert!(ended.stderr.contains("help: "), "{ended}");
-    }
+    let arguments = ["attach", "signature", "--bundle", "b.json", "oci:images:api"];
+    let ended = sandbox.run(&arguments).expect(64);
+    assert!(ended.stderr.contains("error[cli::not_yet]"), "{ended}");
+    assert!(ended.stderr.contains("help: "), "{ended}");
 }
 
 #[test]

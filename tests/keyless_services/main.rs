@@ -18,6 +18,7 @@ mod support;
 mod again;
 mod identities;
 mod renewal;
+mod tiles;
 mod timestamps;
 
 use program::{Ends as _, Workshop};

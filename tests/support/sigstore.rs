@@ -68,6 +68,7 @@ impl Sigstore {
             other_timestamps: Front::start(&second.timestamp_authority),
         };
         sigstore.write_keys();
+        sigstore.write("trusted_root.json", &files::trusted_root(&sigstore).to_string());
         sigstore
     }
 
@@ -124,7 +125,7 @@ impl Sigstore {
 
     /// The file `trusted_root.json`: every service here, those of the proxies included.
     pub fn trusted_root(&self) -> PathBuf {
-        self.write("trusted_root.json", &files::trusted_root(self).to_string())
+        self.folder().join("trusted_root.json")
     }
 
     /// Writes a file beside the others.

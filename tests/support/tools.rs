@@ -20,7 +20,7 @@ pub enum Tool {
     /// A registry in memory with the referrers API.
     OciRegistry,
     Oras,
-    /// Python with moto and Google's client.
+    /// Python with moto, Google's client and sigstore's.
     Python,
     /// Rekor v2.
     RekorTiles,

@@ -10,8 +10,8 @@ use countersign::sigstore::{Deployment, SigningConfig};
 use countersign::trust::TrustedRoot;
 use serde_json::{Value, json};
 
-use super::args::switch;
-use super::{Answers, Context, Failed, IdentityArgs, ServicesOf, read, read_text};
+use super::args::{SignArgs, switch};
+use super::{Answers, Context, Failed, IdentityArgs, ServicesOf, count, read, read_text};
 
 /// cosign's own defaults, where it is told to use no signing config.
 const FULCIO: &str = "https://fulcio.sigstore.dev";
@@ -179,7 +179,7 @@ fn public_key(path: &Path) -> Result<PublicKey, Failed> {
 pub(crate) async fn confirm(
     plan: &Plan,
     who: Option<&str>,
-    yes: bool,
+    args: &SignArgs,
     context: &Context,
 ) -> Result<(), Failed> {
     let Publishes { log_entries, certificates, .. } = plan.publishes();
@@ -187,12 +187,13 @@ pub(crate) async fn confirm(
         return Ok(());
     }
     let who = who.map(|it| format!(" It names {it}.")).unwrap_or_default();
+    let (entries, certificates) = (entries(log_entries), count(certificates, "certificate"));
     let text = format!(
-        "This publishes {log_entries} log entries and at least {certificates} certificates, for good and for everybody, with the \
+        "This publishes {entries} and at least {certificates}, for good and for everybody, with the \
          digests of what is signed.{who}"
     );
     match context.terminal.answers {
-        _ if yes => context.terminal.say(&text),
+        _ if args.yes => context.terminal.say(&text),
         Answers::Nobody => {
             return Err(Failed::usage(
                 "sign asks before it publishes, and nobody is there to answer",
@@ -205,4 +206,8 @@ pub(crate) async fn confirm(
         }
     }
     Ok(())
+}
+
+fn entries(number: usize) -> String {
+    if number == 1 { "1 log entry".to_owned() } else { format!("{number} log entries") }
 }

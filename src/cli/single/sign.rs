@@ -38,7 +38,7 @@ pub(crate) async fn run(args: &SignArgs, context: &Context) -> Result<ExitCode, 
     let session = job.session(Intent::Write, making).await?;
     let (plan, signers) = context.plan(&session).await?;
     job.warn(&plan);
-    confirm(&plan, who.as_deref(), args.yes, context).await?;
+    confirm(&plan, who.as_deref(), args, context).await?;
     job.announce(&plan);
     let report = super::write_plan(plan, &signers, &session, context).await;
     job.tell(&report);
@@ -230,7 +230,7 @@ impl<'a> Job<'a> {
         let who = self.who().await?;
         let session = self.session(Intent::Read, Making::OneMore).await?;
         let (plan, signers) = self.context.plan(&session).await?;
-        confirm(&plan, who.as_deref(), self.args.yes, self.context).await?;
+        confirm(&plan, who.as_deref(), self.args, self.context).await?;
         let applier = super::applier(&session, &signers, self.context).await;
         let mut failures: Vec<Failure> = plan.failures().cloned().collect();
         for target in &plan.targets {

@@ -74,7 +74,7 @@ fn newest<'a>(found: &'a [Stored], target: &Target, key: Option<&PublicKey>) -> 
             .signature()
             .zip(key)
             .is_some_and(|(signature, key)| key.verifies(it.signed(), signature, Hash::default()));
-        target.wants.iter().any(|it| wanted(it)) && good
+        target.wants.iter().any(wanted) && good
     };
     let begins = |it: &&Stored| it.certificate().map(Certificate::not_before);
     found.iter().filter(own).max_by_key(begins)

@@ -5,7 +5,8 @@ use crate::crypto::PrivateKey;
 use crate::model::Annotations;
 use crate::payload::LayerId;
 use crate::plan::{
-    Ability, Cleaning, DiffOptions, Field, Prune, SeenReferrers, SignerProfile, WantOrigin, diff,
+    Ability, Cleaning, DiffOptions, Field, Prune, SeenReferrers, SignerProfile, SignerTrust,
+    WantOrigin, diff,
 };
 
 const IDENTITY: &str = "ghcr.io/acme/api";
@@ -181,4 +182,22 @@ fn a_signature_about_another_image_never_counts() {
     let own = explained(Prune::Keep, vec![elsewhere(of("release"))], &signers());
     let reasons = own.signatures[0].counts.as_ref().unwrap_err().as_slice();
     assert!(matches!(reasons, [Reason::Differs(it)] if it[0].field == Field::Digest));
+}
+
+#[test]
+fn evidence_that_could_not_be_checked_is_no_fault() {
+    let mut signers = signers();
+    let down = Failure::error("tuf::unavailable", "no mirror answers");
+    let release = signers.get_mut(&name("release")).unwrap();
+    release.trust = SignerTrust::Unknown(down.clone());
+    Arc::make_mut(&mut release.profile).transparency_log = true;
+    let ci = signers.get_mut(&name("ci")).unwrap();
+    (ci.key, ci.trust) = (SignerKey::Identity, SignerTrust::Unknown(down.clone()));
+    let there =
+        vec![found(0, of("release"), "production"), found(1, Verdict::Stranger, "production")];
+    let explanation = explained(Prune::Undeclared, there, &signers);
+    let reasons = |at: usize| explanation.signatures[at].counts.as_ref().unwrap_err().as_slice();
+    assert_eq!(reasons(0), [Reason::EvidenceUnknown(name("release"), down.clone())]);
+    assert_eq!(reasons(1), [Reason::Stranger, Reason::EvidenceUnknown(name("ci"), down)]);
+    assert!(explanation.signatures.iter().all(|it| !it.goes));
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::crypto::Hash;
+use crate::model::SafeUrl;
 use crate::payload::LogEntry;
 use crate::sigstore::{Endpoint, Network, ServiceError};
 use crate::trust::{Signed, TrustedRoot};
@@ -24,6 +25,9 @@ pub(super) const RECORD: &str = "record a signature in";
 /// A transparency log.
 #[async_trait]
 pub trait Log: fmt::Debug + Send + Sync {
+    /// Where it is.
+    fn at(&self) -> SafeUrl;
+
     /// Records a signature, and gives the entry. Nothing of it is verified.
     ///
     /// An entry that is there already is fetched: twice is the same as once.

@@ -9,7 +9,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::crypto::Hash;
-use crate::model::Timestamp;
+use crate::model::{SafeUrl, Timestamp};
 use crate::payload::{EntryKind, InclusionProof, LogEntry, envelope_json};
 use crate::sigstore::connection::Connection;
 use crate::sigstore::rekor::{Log, RECORD, Recorded};
@@ -74,6 +74,10 @@ impl RekorV1 {
 
 #[async_trait]
 impl Log for RekorV1 {
+    fn at(&self) -> SafeUrl {
+        self.connection.at()
+    }
+
     #[tracing::instrument(name = "rekor.record", skip_all, err(level = "debug"))]
     async fn record(&self, signed: &Signed<'_>, hash: Hash) -> Result<LogEntry, ServiceError> {
         let entry = proposed(signed, hash).ok_or_else(|| {

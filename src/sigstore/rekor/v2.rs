@@ -7,6 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::crypto::{Hash, KeyAlgorithm};
+use crate::model::SafeUrl;
 use crate::payload::{EntryKind, LogEntry, statement_signed_bytes};
 use crate::sigstore::connection::Connection;
 use crate::sigstore::rekor::tiles::Tiles;
@@ -62,6 +63,10 @@ impl RekorV2 {
 
 #[async_trait]
 impl Log for RekorV2 {
+    fn at(&self) -> SafeUrl {
+        self.connection.at()
+    }
+
     #[tracing::instrument(name = "rekor.record", skip_all, err(level = "debug"))]
     async fn record(&self, signed: &Signed<'_>, hash: Hash) -> Result<LogEntry, ServiceError> {
         let request = self.request(signed, hash)?;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -25,8 +26,10 @@ pub enum Fault {
     Status { code: u16, retry_after: Option<u32>, times: usize },
     /// Every answer comes this much later.
     Slow(Duration),
-    /// Requests are taken and never answered.
+    /// Requests are taken, and never answered.
     Silent,
+    /// The work is done, and nobody is told.
+    Lost,
     /// Answers are wrong.
     Lies(Lie),
     /// Certificates are valid this long.
@@ -44,6 +47,8 @@ struct Inner {
     client: reqwest::Client,
     fault: Mutex<Option<Fault>>,
     requests: Mutex<Vec<String>>,
+    /// How many answers nobody was given.
+    lost: AtomicUsize,
 }
 
 impl Front {
@@ -57,6 +62,7 @@ impl Front {
             client,
             fault: Mutex::default(),
             requests: Mutex::default(),
+            lost: AtomicUsize::new(0),
         });
         let router = Router::new().fallback(pass).with_state(state.clone());
         let connections = state.clone();
@@ -85,9 +91,15 @@ impl Front {
     /// How often something was asked to be made: certificates, entries, timestamps. Takes the count.
     pub fn made(&self) -> usize {
         let mut requests = self.state.requests.lock().unwrap();
-        let made = requests.iter().filter(|it| it.starts_with("POST ")).count();
+        let is_made = |it: &&String| it.starts_with("POST ") && !it.ends_with("/retrieve");
+        let made = requests.iter().filter(is_made).count();
         requests.clear();
         made
+    }
+
+    /// How much was made of which nobody was told.
+    pub fn lost(&self) -> usize {
+        self.state.lost.load(Ordering::Relaxed)
     }
 
     /// Every request since the last time, `METHOD /path`. Takes them.
@@ -139,7 +151,14 @@ async fn pass(State(state): State<Arc<Inner>>, request: Request) -> Response {
         Some(Fault::Brief(lifetime)) => Some(lifetime),
         _ => None,
     };
+    // Searches of Rekor v1 are posted too.
+    let is_made = request.method() == Method::POST && !request.uri().path().ends_with("/retrieve");
+    let is_lost = is_made && matches!(fault, Some(Fault::Lost));
     let mut response = state.forward(request, lie, brief).await;
+    if is_lost {
+        state.lost.fetch_add(1, Ordering::Relaxed);
+        return std::future::pending().await;
+    }
     // Each request has its own connection, so that those of a service that goes down are gone.
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response

@@ -27,6 +27,13 @@ fn stamped(world: World, authorities: usize) -> World {
     })
 }
 
+fn in_bundle(world: World) -> World {
+    world.with(|world| {
+        world.target.wants[0].format = Format::Bundle;
+        world.found[0].format = Format::Bundle;
+    })
+}
+
 fn evidence(world: World, index: usize, log_entries: u16, timestamps: u16) -> World {
     world.with(|world| {
         world.found[index].carried = Evidence { log_entries: 3, timestamps: 3 };
@@ -43,7 +50,10 @@ fn a_declared_log_entry_or_timestamp_must_be_there_and_hold() {
         (evidence(logged(one()), 0, 2, 2), "= release"),
         (evidence(logged(one()), 0, 0, 1), "~ release log_entry"),
         (evidence(stamped(one(), 1), 0, 0, 1), "= release"),
-        (evidence(stamped(one(), 2), 0, 1, 1), "~ release timestamp"),
+        // At the tag there is room for one.
+        (evidence(stamped(one(), 2), 0, 1, 1), "= release"),
+        (in_bundle(evidence(stamped(one(), 2), 0, 1, 1)), "~ release timestamp"),
+        (in_bundle(evidence(stamped(one(), 2), 0, 1, 2)), "= release"),
         (evidence(stamped(logged(one()), 1), 0, 0, 0), "~ release log_entry,timestamp"),
         // Nobody asks.
         (evidence(trusted(one()), 0, 0, 0), "= release"),
