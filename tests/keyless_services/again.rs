@@ -39,21 +39,6 @@ async fn an_entry_of_a_run_that_was_cut_short_is_found_with_its_signature() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_cannot_search_gives_the_same_entry_for_the_same_bytes() {
-    // RSA signs the same bytes alike.
-    let Some(scene) = Scene::new("rsa2048", Log::RekorV1).await else { return };
-    scene.workshop.apply();
-    let entry = scene.entry().await;
-    scene.forget().await;
-    scene.sigstore.rekor_v1.set(Fault::Status { code: 404, retry_after: None, times: 1 });
-    assert_eq!(scene.asked_to_record(), 1);
-    scene.workshop.apply();
-    assert_eq!(scene.asked_to_record(), 1, "asked again");
-    assert_eq!(scene.entry().await["Payload"], entry["Payload"]);
-    scene.cosign_2(&[]).success();
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn an_entry_of_another_key_is_nobody_elses_signature() {
     let Some(scene) = Scene::new("p256", Log::RekorV1).await else { return };
     scene.workshop.apply();

@@ -1,4 +1,7 @@
 //! A log of Rekor v1 that says that it has an entry already (409): the entry is fetched, checked and taken.
+//!
+//! The log of the tests keeps its entries in memory, and there an entry that is asked for twice is no conflict, and
+//! sometimes lost; so what a log on a database says stands here.
 
 use std::sync::{Arc, Mutex};
 
