@@ -100,7 +100,7 @@ async fn what_was_kept_serves_without_a_network_until_it_ends() {
     let ends = Contents { version: 3, expires: "2026-06-08T00:00:00Z", targets: BOTH };
     repository.publish(&key, &ends);
     assert_eq!(code(&client(&repository, Some(folder.path())), now()).await, "loaded");
-    repository.set_down(true);
+    repository.go_down();
     assert_eq!(code(&client(&repository, Some(folder.path())), hours(100)).await, "loaded");
     assert_eq!(
         code(&client(&repository, Some(folder.path())), hours(200)).await,
@@ -112,7 +112,7 @@ async fn what_was_kept_serves_without_a_network_until_it_ends() {
     let error: ServiceError = tuf.load(now()).await.unwrap_err();
     assert_eq!(Failure::from(&error).class, FailureClass::Temporary);
     // A failure is not kept for the run.
-    repository.set_down(false);
+    repository.come_back();
     assert_eq!(code(&tuf, now()).await, "loaded");
 }
 
@@ -130,10 +130,10 @@ async fn a_changed_folder_is_not_believed() {
         ("the metadata", kept.join("timestamp.json"), b"\xff"),
     ] {
         fs::write(&path, bytes).unwrap();
-        repository.set_down(true);
+        repository.go_down();
         let tuf = client(&repository, Some(folder.path()));
         assert_eq!(code(&tuf, now()).await, "tuf::unavailable", "{name}");
-        repository.set_down(false);
+        repository.come_back();
         assert_eq!(code(&tuf, now()).await, "loaded", "{name}");
         assert_ne!(fs::read(&path).unwrap(), bytes, "{name} was mended");
     }
