@@ -195,6 +195,20 @@ async fn several_share_a_folder() {
     }
 }
 
+/// The root that is built in is one, and trusts nobody else.
+#[tokio::test]
+async fn a_mirror_of_the_public_instance_must_be_signed_like_it() {
+    let repository = start(&key()).await;
+    let mut options = TufOptions::default();
+    options.mirror = Some(repository.url.clone());
+    let tuf = Tuf::new(options, Arc::new(NoEnvironment), Duration::ZERO);
+    repository.set_down(true);
+    assert_eq!(code(&tuf, now()).await, "tuf::unavailable");
+    repository.set_down(false);
+    assert_eq!(code(&tuf, now()).await, "tuf::untrusted");
+    assert_eq!(repository.requests(), ["17.root.json", "17.root.json", "timestamp.json"]);
+}
+
 #[tokio::test]
 async fn an_address_that_is_none_is_told() {
     for address in ["tuf.example", "file:///etc", "mailto:a@b"] {
