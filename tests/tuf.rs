@@ -202,9 +202,9 @@ async fn a_mirror_of_the_public_instance_must_be_signed_like_it() {
     let mut options = TufOptions::default();
     options.mirror = Some(repository.url.clone());
     let tuf = Tuf::new(options, Arc::new(NoEnvironment), Duration::ZERO);
-    repository.set_down(true);
+    repository.go_down();
     assert_eq!(code(&tuf, now()).await, "tuf::unavailable");
-    repository.set_down(false);
+    repository.come_back();
     assert_eq!(code(&tuf, now()).await, "tuf::untrusted");
     assert_eq!(repository.requests(), ["17.root.json", "17.root.json", "timestamp.json"]);
 }
