@@ -100,7 +100,7 @@ async fn what_was_kept_serves_without_a_network_until_it_ends() {
     let ends = Contents { version: 3, expires: "2026-06-08T00:00:00Z", targets: BOTH };
     repository.publish(&key, &ends);
     assert_eq!(code(&client(&repository, Some(folder.path())), now()).await, "loaded");
-    repository.set_down(true);
+    repository.go_down();
     assert_eq!(code(&client(&repository, Some(folder.path())), hours(100)).await, "loaded");
     assert_eq!(
         code(&client(&repository, Some(folder.path())), hours(200)).await,
@@ -112,7 +112,7 @@ async fn what_was_kept_serves_without_a_network_until_it_ends() {
     let error: ServiceError = tuf.load(now()).await.unwrap_err();
     assert_eq!(Failure::from(&error).class, FailureClass::Temporary);
     // A failure is not kept for the run.
-    repository.set_down(false);
+    repository.come_back();
     assert_eq!(code(&tuf, now()).await, "loaded");
 }
 
@@ -130,10 +130,10 @@ async fn a_changed_folder_is_not_believed() {
         ("the metadata", kept.join("timestamp.json"), b"\xff"),
     ] {
         fs::write(&path, bytes).unwrap();
-        repository.set_down(true);
+        repository.go_down();
         let tuf = client(&repository, Some(folder.path()));
         assert_eq!(code(&tuf, now()).await, "tuf::unavailable", "{name}");
-        repository.set_down(false);
+        repository.come_back();
         assert_eq!(code(&tuf, now()).await, "loaded", "{name}");
         assert_ne!(fs::read(&path).unwrap(), bytes, "{name} was mended");
     }
@@ -193,6 +193,20 @@ async fn several_share_a_folder() {
         let codes = futures::future::join_all(clients.iter().map(|it| code(it, codes))).await;
         assert!(codes.iter().all(|it| *it == "loaded"), "{codes:?}");
     }
+}
+
+/// The root that is built in is one, and trusts nobody else.
+#[tokio::test]
+async fn a_mirror_of_the_public_instance_must_be_signed_like_it() {
+    let repository = start(&key()).await;
+    let mut options = TufOptions::default();
+    options.mirror = Some(repository.url.clone());
+    let tuf = Tuf::new(options, Arc::new(NoEnvironment), Duration::ZERO);
+    repository.go_down();
+    assert_eq!(code(&tuf, now()).await, "tuf::unavailable");
+    repository.come_back();
+    assert_eq!(code(&tuf, now()).await, "tuf::untrusted");
+    assert_eq!(repository.requests(), ["17.root.json", "17.root.json", "timestamp.json"]);
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use crate::trust::{IdentityPolicy, TrustedRoot};
 /// A signer whose certificates come from Fulcio.
 ///
 /// One key and one certificate serve many signatures, until shortly before the certificate's end; however many tasks
-/// ask, one of them gets the next. A certificate is used only where the trusted root vouches for it and it is that of
+/// ask, one of them gets the next. What is refused once is not asked for again. A certificate is used only where the trusted root vouches for it and it is that of
 /// the declared identity.
 pub struct KeylessSigner {
     name: SignerName,
@@ -28,7 +28,19 @@ pub struct KeylessSigner {
     policy: Arc<IdentityPolicy>,
     trust: Arc<TrustedRoot>,
     clock: Arc<dyn Clock>,
-    session: Mutex<Option<Arc<Session>>>,
+    state: Mutex<State>,
+}
+
+/// What came of asking for a certificate.
+#[derive(Default)]
+enum State {
+    /// Nobody has asked, or what went wrong may pass.
+    #[default]
+    Unasked,
+    /// There is one.
+    Certified(Arc<Session>),
+    /// There will be none in this run: asked again, it would be refused again.
+    Refused(ServiceError),
 }
 
 /// A key, and the certificate for it.
@@ -119,17 +131,25 @@ impl KeylessSigner {
         trust: Arc<TrustedRoot>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { name, fulcio, identity, policy, trust, clock, session: Mutex::default() }
+        Self { name, fulcio, identity, policy, trust, clock, state: Mutex::default() }
     }
 
     /// The lock is held while a certificate is fetched: the other tasks wait for that one. It guards nothing else.
     async fn session(&self) -> Result<Arc<Session>, ServiceError> {
-        let mut slot = self.session.lock().await;
+        let mut state = self.state.lock().await;
         let now = self.clock.now();
-        if let Some(session) = slot.as_ref().filter(|it| it.serves_at(now)) {
-            return Ok(Arc::clone(session));
+        match &*state {
+            State::Certified(session) if session.serves_at(now) => return Ok(Arc::clone(session)),
+            State::Refused(error) => return Err(error.clone()),
+            _ => {}
         }
-        Ok(Arc::clone(slot.insert(Arc::new(self.begin().await?))))
+        let begun = self.begin().await.map(Arc::new);
+        *state = match &begun {
+            Ok(session) => State::Certified(Arc::clone(session)),
+            Err(error) if error.is_transient() => State::Unasked,
+            Err(error) => State::Refused(error.clone()),
+        };
+        begun
     }
 
     async fn begin(&self) -> Result<Session, ServiceError> {

@@ -273,7 +273,18 @@ fn every_lie_about_a_timestamp_is_found() {
         token[last - at] ^= 1;
         vec![token]
     };
+    let replace = |from: &[u8], to: &[u8]| {
+        let mut token = own().remove(0);
+        let at = token.windows(from.len()).position(|it| it == from).unwrap();
+        token[at..at + to.len()].copy_from_slice(to);
+        vec![token]
+    };
+    // A status of 2: rejected. A time of some other year.
+    let rejected = replace(&[0x30, 3, 2, 1, 0], &[0x30, 3, 2, 1, 2]);
+    let backdated = replace(b"\x18\x0f2026", b"\x18\x0f2025");
     for (name, tokens, root, expected) in [
+        ("rejected", rejected, root(), vec!["trust::timestamp_malformed"]),
+        ("backdated", backdated, root(), vec!["trust::timestamp_wrong"]),
         ("no authority", own(), none(), vec!["trust::timestamp_authority_unknown"]),
         ("another authority", own(), stranger(), vec!["trust::timestamp_authority_unknown"]),
         (

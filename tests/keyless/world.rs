@@ -98,11 +98,6 @@ impl World {
         self.workshop.spec(&spec(&self.sigstore, wanted, &self.images));
     }
 
-    /// The spec, with this text instead of that.
-    pub(crate) fn edit(&self, from: &str, to: &str) {
-        self.workshop.edit(from, to);
-    }
-
     /// Plans, without a token and without a password.
     pub(crate) fn plan(&self) -> Finished {
         self.workshop.run(&["plan", "--detailed-exitcode"])

@@ -14,7 +14,7 @@ impl Scene {
         assert!(self.layers().await.is_empty());
     }
 
-    fn asked_to_record(&self) -> usize {
+    pub(crate) fn asked_to_record(&self) -> usize {
         let requests = self.sigstore.rekor_v1.requests();
         requests.iter().filter(|it| *it == "POST /api/v1/log/entries").count()
     }
@@ -36,21 +36,6 @@ async fn an_entry_of_a_run_that_was_cut_short_is_found_with_its_signature() {
     assert_eq!(signature(&scene.layers().await), signature(&layers));
     scene.cosign_2(&[]).success();
     scene.workshop.plan(0);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_cannot_search_gives_the_entry_that_it_has() {
-    // RSA signs the same bytes alike: the log says that it has them.
-    let Some(scene) = Scene::new("rsa2048", Log::RekorV1).await else { return };
-    scene.workshop.apply();
-    let entry = scene.entry().await;
-    scene.forget().await;
-    scene.sigstore.rekor_v1.set(Fault::Status { code: 404, retry_after: None, times: 1 });
-    assert_eq!(scene.asked_to_record(), 1);
-    scene.workshop.apply();
-    assert_eq!(scene.asked_to_record(), 1, "asked, and told that it is there");
-    assert_eq!(scene.entry().await["Payload"], entry["Payload"]);
-    scene.cosign_2(&[]).success();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,6 +16,7 @@ mod program;
 mod support;
 
 mod again;
+mod conflicts;
 mod identities;
 mod renewal;
 mod tiles;

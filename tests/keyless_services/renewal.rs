@@ -16,6 +16,8 @@ use countersign::trust::{GithubClaims, IdentityPolicy, Matcher, TrustedRoot};
 use crate::support::sigstore::{Fault, SERVICES, Sigstore};
 use crate::support::tools;
 
+const WHO: &str = "ci@example.com";
+
 /// So many seconds later than now.
 #[derive(Debug, Default)]
 struct Later(AtomicU64);
@@ -44,19 +46,19 @@ fn services() -> Option<Sigstore> {
     })
 }
 
-fn signer(sigstore: &Sigstore, clock: &Arc<Later>) -> KeylessSigner {
+fn signer(sigstore: &Sigstore, clock: &Arc<Later>, who: &str) -> KeylessSigner {
     let network = Network::new(Arc::new(MemoryEnvironment::default()));
     let network = network.with_patience(Duration::ZERO);
     let trust = TrustedRoot::parse(&std::fs::read(sigstore.trusted_root()).unwrap()).unwrap();
     let policy = IdentityPolicy {
         issuer: Matcher::Exact(sigstore.issuer().to_owned()),
-        identity: Matcher::Exact("ci@example.com".to_owned()),
+        identity: Matcher::Exact(WHO.to_owned()),
         github: GithubClaims::default(),
     };
     KeylessSigner::new(
         "ci".parse().unwrap(),
         Arc::new(policy),
-        Arc::new(Given(sigstore.token("ci@example.com"))),
+        Arc::new(Given(sigstore.token(who))),
         Arc::new(Fulcio::new(&sigstore.fulcio.url(), &network).unwrap()),
         Arc::new(trust),
         Arc::clone(clock) as Arc<_>,
@@ -67,7 +69,7 @@ fn signer(sigstore: &Sigstore, clock: &Arc<Later>) -> KeylessSigner {
 async fn many_tasks_share_a_certificate_until_shortly_before_its_end() {
     let Some(sigstore) = services() else { return };
     let clock = Arc::new(Later::default());
-    let signer = signer(&sigstore, &clock);
+    let signer = signer(&sigstore, &clock, WHO);
     let sign = |text: &'static str| signer.sign(text.as_bytes(), Hash::Sha256);
     let signed = futures::future::join_all((0..32).map(|_| sign("claim"))).await;
     let (first, _) = signed[0].as_ref().unwrap().certificate.clone().unwrap();
@@ -89,7 +91,7 @@ async fn many_tasks_share_a_certificate_until_shortly_before_its_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_authority_that_is_down_is_asked_again_by_the_next_who_signs() {
     let Some(sigstore) = services() else { return };
-    let signer = signer(&sigstore, &Arc::default());
+    let signer = signer(&sigstore, &Arc::default(), WHO);
     for fault in [Fault::Down, Fault::Status { code: 503, retry_after: None, times: 1 }] {
         sigstore.fulcio.set(fault);
         let error = signer.sign(b"claim", Hash::Sha256).await.unwrap_err();
@@ -98,4 +100,15 @@ async fn an_authority_that_is_down_is_asked_again_by_the_next_who_signs() {
         sigstore.fulcio.heal();
     }
     signer.sign(b"claim", Hash::Sha256).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_identity_is_refused_once_for_all() {
+    let Some(sigstore) = services() else { return };
+    let signer = signer(&sigstore, &Arc::default(), "mallory@example.com");
+    for _ in 0..3 {
+        let error = signer.sign(b"claim", Hash::Sha256).await.unwrap_err();
+        assert_eq!((error.code(), error.is_transient()), ("oidc::permission", false));
+    }
+    assert_eq!(sigstore.fulcio.made(), 1, "no certificate for each image");
 }

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use countersign::crypto::{Certificate, Chain, Hash, PrivateKey, PublicKey, SignatureBytes};
 use countersign::keys::{KeyError, Signed as SignedByKey, Signer};
-use countersign::model::{Secret, Timestamp};
+use countersign::model::{SafeUrl, Secret, Timestamp};
 use countersign::payload::{EntryKind, InclusionProof, LogEntry};
 use countersign::sigstore::{Log, Opened, Recorded, ServiceError, SigningConfig};
 use countersign::trust::{Content, Signed, TrustedRoot, Verifier};
@@ -238,6 +238,10 @@ pub(crate) struct MemoryLog(pub(crate) Arc<Sigstore>, pub(crate) Timestamp);
 impl Log for MemoryLog {
     async fn record(&self, signed: &Signed<'_>, _hash: Hash) -> Result<LogEntry, ServiceError> {
         Ok(self.0.entry(signed, self.1))
+    }
+
+    fn at(&self) -> SafeUrl {
+        SafeUrl::new("https://rekor.example".parse().unwrap())
     }
 
     fn refuses(&self, _signed: &Signed<'_>, _hash: Hash) -> Option<ServiceError> {

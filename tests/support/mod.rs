@@ -2,7 +2,12 @@
 //!
 //! Nothing here goes to the network, and everything that is started is stopped when its value is dropped. A test that
 //! needs a program begins with `if !tools::have(&[…]) { return; }`; with `CI=true` a missing program is a failure.
-#![allow(dead_code, unreachable_pub, reason = "each test program uses its own part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "each test program uses its own part"
+)]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

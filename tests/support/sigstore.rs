@@ -14,8 +14,11 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+#[allow(unused_imports, reason = "each test program uses its own part")]
 pub use front::{Fault, Front};
+#[allow(unused_imports, reason = "each test program uses its own part")]
 pub use issuer::{TokenEndpoint, claims, github_claims};
+#[allow(unused_imports, reason = "each test program uses its own part")]
 pub use lies::Lie;
 
 use super::tools::Tool;

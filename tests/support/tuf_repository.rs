@@ -105,9 +105,14 @@ impl TufRepository {
         self.served.lock().unwrap().files.insert(name.to_owned(), bytes);
     }
 
-    /// Answers everything with 503 from now on, or no longer.
-    pub fn set_down(&self, is_down: bool) {
-        self.served.lock().unwrap().is_down = is_down;
+    /// Answers everything with 503 from now on.
+    pub fn go_down(&self) {
+        self.served.lock().unwrap().is_down = true;
+    }
+
+    /// Answers again.
+    pub fn come_back(&self) {
+        self.served.lock().unwrap().is_down = false;
     }
 
     /// The requests since the last call.

@@ -13,10 +13,25 @@ use regex::Regex;
 use super::verify_args::{IdentityArgs, VerifyImageArgs};
 use super::{Context, Failed, ServicesOf, failed, keyless, public_key, read_text};
 
+/// What makes no sense together, told before anything is asked of anybody.
+fn check(args: &VerifyImageArgs) -> Result<(), Failed> {
+    let flags = &args.identity;
+    let named = flags.certificate_identity.is_some() || flags.certificate_identity_regexp.is_some();
+    match args.key.is_some() {
+        true if named => Err(Failed::usage(
+            "--key and --certificate-identity are two ways to say who must have signed",
+        )
+        .help("leave one of them out")),
+        true => Ok(()),
+        false => identity(flags).map(drop),
+    }
+}
+
 /// What must prove a signature, and who vouches for it.
 ///
 /// The trusted root is opened only where something depends on it: the public one costs requests.
 pub(crate) async fn proof(args: &VerifyImageArgs, context: &Context) -> Result<Required, Failed> {
+    check(args)?;
     let asked = |is_asked| if is_asked { Asked::Required } else { Asked::Ignored };
     let (flags, identity) = (&args.trust, &args.identity);
     let authority = flags.timestamp_certificate_chain.as_deref().map(keyless::chain).transpose()?;
@@ -55,15 +70,9 @@ pub(crate) async fn trust(
     proof: &Required,
     context: &Context,
 ) -> Result<Trust, Failed> {
-    let flags = &args.identity;
-    let named = flags.certificate_identity.is_some() || flags.certificate_identity_regexp.is_some();
     match &args.key {
-        Some(_) if named => Err(Failed::usage(
-            "--key and --certificate-identity are two ways to say who must have signed",
-        )
-        .help("leave one of them out")),
         Some(key) => Ok(Trust::Key(public_key(key, context).await?)),
-        None => certified(flags, proof),
+        None => certified(&args.identity, proof),
     }
 }
 

@@ -221,3 +221,37 @@ fn what_is_no_chain_is_told_with_its_number() {
     let second = Chain::from_pem(&text).unwrap_err().to_string();
     assert_eq!(second, "not a certificate: number 2 of the chain: this is a PEM `PUBLIC KEY`");
 }
+
+#[test]
+fn timestamps_are_signed_with_certificates_for_them() {
+    let root = root();
+    let with = |usages: &[ExtendedKeyUsagePurpose]| {
+        let mut params = params("leaf");
+        params.extended_key_usages = usages.to_vec();
+        params
+    };
+    let stamping = ExtendedKeyUsagePurpose::TimeStamping;
+    let good = certificate(&below(&root, with(std::slice::from_ref(&stamping))));
+    let chain = Chain(vec![certificate(&root)]);
+    let (within, after) = (seconds(2026, 6), seconds(2028, 1));
+    assert_eq!(chain.verify_timestamps(&good, within), Ok(()));
+    assert!(chain.verify_timestamps(&good, after).is_err());
+    for usages in [&[][..], &[ExtendedKeyUsagePurpose::CodeSigning]] {
+        let other = certificate(&below(&root, with(usages)));
+        let error = chain.verify_timestamps(&other, within).unwrap_err().to_string();
+        assert!(error.contains("is not for timestamps"), "{usages:?}: {error}");
+    }
+    // An authority between that is for something else, and a root that is another's.
+    let mut between = authority_params("between");
+    between.extended_key_usages = vec![ExtendedKeyUsagePurpose::CodeSigning];
+    let between = below(&root, between);
+    let below_it = certificate(&below(&between, with(&[stamping])));
+    let longer = Chain(vec![certificate(&between), certificate(&root)]);
+    assert!(longer.verify_timestamps(&below_it, within).is_err());
+    let stranger = Chain(vec![certificate(&self::root())]);
+    assert!(stranger.verify_timestamps(&good, within).is_err());
+}
+
+fn seconds(year: i32, month: u8) -> Timestamp {
+    Timestamp::from_seconds(date_time_ymd(year, month, 1).unix_timestamp())
+}

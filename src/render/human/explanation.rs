@@ -160,9 +160,9 @@ fn write_reason(pen: &mut Pen<'_>, reason: &Reason) -> io::Result<()> {
         let notes: Vec<Note> = differences.iter().cloned().map(Note::Field).collect();
         lines::write_notes(pen, 8, &notes)?;
     }
-    if let (Reason::EvidenceUnknown(_, failure)
+    if let Reason::EvidenceUnknown(_, failure)
     | Reason::KeyUnknown(_, failure)
-    | Reason::Unreadable(failure)) = reason
+    | Reason::Unreadable(failure) = reason
         && let Some(help) = &failure.help
     {
         lines::write_notes(pen, 8, &[Note::Help(help.clone())])?;

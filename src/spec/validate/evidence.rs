@@ -70,16 +70,17 @@ pub(super) fn authorities(
     Some(authorities)
 }
 
-/// An identity's certificate ends in minutes: something must prove that the signature is older.
+/// An identity's certificate ends in minutes: without a log entry a timestamp must prove that the
+/// signature is older.
 ///
 /// Whether the services of the signing config do is told by the plan, which knows them.
-pub(super) fn proves_time(section: &Section, transparency_log: bool, problems: &mut Problems) {
+pub(super) fn proves_time(section: &Section, problems: &mut Problems) {
     let nobody = section.has("timestamp_authorities")
         && section.sections("timestamp_authorities").is_empty()
         // A wrong value has been reported.
         && section.is_list("timestamp_authorities");
     let retired = section.flag("retired") == Some(true);
-    if section.has("keyless") && nobody && !transparency_log && !retired {
+    if section.has("keyless") && nobody && !retired {
         let message =
             "nothing proves when this identity signed, and its certificates end in minutes";
         let place = section.key_place("timestamp_authorities");

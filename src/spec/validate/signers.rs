@@ -228,7 +228,9 @@ impl Draft {
         let timestamp_authorities = evidence::authorities(section, access, problems);
         let hash = hash(section, public_key.as_ref(), problems);
         let transparency_log = evidence::log(name, section, public_key.as_ref(), problems);
-        evidence::proves_time(section, transparency_log, problems);
+        if !transparency_log {
+            evidence::proves_time(section, problems);
+        }
         let (certificate, chain) = pem::certificates(section, access, problems);
         if let (Some(certificate), Some(key), Some(text)) =
             (&certificate, &public_key, section.text("certificate"))
