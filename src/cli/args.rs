@@ -121,7 +121,7 @@ pub(crate) enum Command {
     /// Shows what is missing and what would change; writes nothing
     Plan(PlanArgs),
     /// Signs, attaches and cleans until the registries are as declared
-    Apply(ApplyArgs),
+    Apply(Box<ApplyArgs>),
     /// Checks that every image is as declared, or with --key the images that are named; reads only
     Verify(Box<VerifyArgs>),
     /// Checks a spec, without any registry and any key
@@ -132,8 +132,8 @@ pub(crate) enum Command {
     Export(ExportArgs),
     /// Writes a spec of what is in repositories now
     Import(ImportArgs),
-    /// Signs images with a key, without a spec
-    Sign(SignArgs),
+    /// Signs images with a key or an identity, without a spec
+    Sign(Box<SignArgs>),
     /// Prints what would be signed, for another tool to sign
     Generate(GenerateArgs),
     /// Attaches what another tool made

@@ -98,12 +98,6 @@ switch!(
     "tlog-upload",
     true
 );
-switch!(
-    /// Signs in a sigstore bundle, as cosign 3 does; without it behind the tag, which every cosign verifies
-    NewBundleFormat,
-    "new-bundle-format",
-    false
-);
 
 #[derive(Args, Debug)]
 pub(crate) struct SignArgs {
@@ -141,8 +135,6 @@ pub(crate) struct SignArgs {
     pub(crate) upload: Upload,
     #[command(flatten)]
     pub(crate) tlog_upload: TlogUpload,
-    #[command(flatten)]
-    pub(crate) new_bundle_format: NewBundleFormat,
     /// Writes the signature, in base64; of several images with the digest at its end
     #[arg(long, value_name = "FILE")]
     pub(crate) output_signature: Option<PathBuf>,

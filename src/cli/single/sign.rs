@@ -59,6 +59,12 @@ fn check(args: &SignArgs) -> Result<(), Failed> {
     if args.bundle.is_some() && !args.new_bundle_format.on {
         return usage("--bundle writes a sigstore bundle", "add --new-bundle-format");
     }
+    if args.new_bundle_format.on && args.payload.is_some() {
+        return usage(
+            "--new-bundle-format signs a statement of its own",
+            "leave out --payload, or --new-bundle-format",
+        );
+    }
     if args.new_bundle_format.on && !args.upload.on {
         return usage(
             "a bundle is made only to be uploaded",
