@@ -14,7 +14,9 @@ use crate::apply::confirm::Confirm;
 use crate::apply::make::Makers;
 use crate::apply::prepare::prepare;
 use crate::apply::remove::{TagsByDigest, delete};
-use crate::apply::step::{Step, StepId, first_failure, hold_removals, is_missing};
+use crate::apply::step::{
+    Step, StepId, edited, finish, first_failure, hold_removals, is_missing, payloads,
+};
 use crate::apply::turn::Turn;
 use crate::apply::upload::EmptyConfigs;
 use crate::model::{Digest, Locator, Tag};
@@ -366,42 +368,4 @@ enum Written {
     Done(Option<Digest>),
     /// Somebody else wrote at the same time: what to say if that does not end.
     Lost(Failure),
-}
-
-/// The payloads of what is still to be written, by digest: equal ones once.
-fn payloads(steps: &[Step]) -> BTreeMap<Digest, Arc<[u8]>> {
-    let open = steps.iter().filter(|step| step.result.is_none());
-    let prepared = open.filter_map(|step| match (&step.change, &step.prepared) {
-        // The payload of a layer that is there is there too.
-        (Change::Attach { to: Some(_), .. }, _) => None,
-        (_, Some(Ok(prepared))) => Some(prepared),
-        _ => None,
-    });
-    prepared
-        .map(|prepared| (prepared.addition.payload.digest.clone(), Arc::clone(&prepared.payload)))
-        .collect()
-}
-
-/// The carrier with what is still to be done.
-fn edited(carrier: &Carrier, steps: &[Step]) -> Carrier {
-    let open: Vec<&Step> = steps.iter().filter(|step| step.result.is_none()).collect();
-    let removals: Vec<usize> = open
-        .iter()
-        .filter_map(|step| match &step.change {
-            Change::Clean { found, .. } => Some(found.position),
-            _ => None,
-        })
-        .collect();
-    let additions = open.iter().filter_map(|step| match &step.prepared {
-        Some(Ok(prepared)) => Some(prepared.addition.clone()),
-        _ => None,
-    });
-    carrier.edit(&removals, additions.collect())
-}
-
-fn finish(steps: &mut [Step]) {
-    for step in steps.iter_mut().filter(|step| step.result.is_none()) {
-        let removed = matches!(step.change, Change::Clean { .. });
-        step.result = Some(Ok(if removed { Done::Removed } else { Done::Written }));
-    }
 }

@@ -1,5 +1,8 @@
 //! One change on its way: prepared, done, or failed.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use crate::apply::bundles::PreparedReferrer;
 use crate::apply::prepare::Prepared;
 use crate::apply::result_without_write;
@@ -99,5 +102,44 @@ pub(super) fn hold_removals(steps: &mut [Step], failed: Option<Failure>) {
             let message = format!("not removed, because not all is in place: {}", reason.message);
             step.result = Some(Err(Failure { message, ..reason.clone() }));
         }
+    }
+}
+
+/// The payloads of what is still to be written, by digest: equal ones once.
+pub(super) fn payloads(steps: &[Step]) -> BTreeMap<Digest, Arc<[u8]>> {
+    let open = steps.iter().filter(|step| step.result.is_none());
+    let prepared = open.filter_map(|step| match (&step.change, &step.prepared) {
+        // The payload of a layer that is there is there too.
+        (Change::Attach { to: Some(_), .. }, _) => None,
+        (_, Some(Ok(prepared))) => Some(prepared),
+        _ => None,
+    });
+    prepared
+        .map(|prepared| (prepared.addition.payload.digest.clone(), Arc::clone(&prepared.payload)))
+        .collect()
+}
+
+/// The carrier with what is still to be done.
+pub(super) fn edited(carrier: &Carrier, steps: &[Step]) -> Carrier {
+    let open: Vec<&Step> = steps.iter().filter(|step| step.result.is_none()).collect();
+    let removals: Vec<usize> = open
+        .iter()
+        .filter_map(|step| match &step.change {
+            Change::Clean { found, .. } => Some(found.position),
+            _ => None,
+        })
+        .collect();
+    let additions = open.iter().filter_map(|step| match &step.prepared {
+        Some(Ok(prepared)) => Some(prepared.addition.clone()),
+        _ => None,
+    });
+    carrier.edit(&removals, additions.collect())
+}
+
+/// Everything that was open is done.
+pub(super) fn finish(steps: &mut [Step]) {
+    for step in steps.iter_mut().filter(|step| step.result.is_none()) {
+        let removed = matches!(step.change, Change::Clean { .. });
+        step.result = Some(Ok(if removed { Done::Removed } else { Done::Written }));
     }
 }
