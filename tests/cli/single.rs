@@ -189,30 +189,15 @@ fn keys_and_places_come_from_the_environment_as_in_cosign() {
 }
 
 #[test]
-fn what_processes_at_the_same_moment_say_they_signed_is_there() {
-    if !tools::have(&[Tool::Cosign2, Tool::DockerRegistry]) {
-        return;
-    }
-    // It checks no versions.
-    let (registry, sandbox) = (DockerRegistry::start(), Sandbox::new());
-    let image = registry.reference("one/app:1");
-    sandbox.run(&["copy", "oci:images:api", &image]).expect(0);
-    let children: Vec<_> = (0..5)
-        .map(|number| {
-            // Another payload each: a registry on plain files may forget a blob that two upload at once.
-            let number = format!("number={number}");
-            let sign = ["sign", "--force", "--key", "release.key", "--tlog-upload=false"];
-            let mut command = sandbox.command(&[&sign[..], &["-a", &number, &image]].concat());
-            command.env("COSIGN_PASSWORD", PASSWORD).stderr(Stdio::null()).spawn().unwrap()
-        })
-        .collect();
-    let ended: Vec<_> = children.into_iter().map(|mut it| it.wait().unwrap().success()).collect();
-    assert!(ended.contains(&true), "{ended:?}");
-    let key = sandbox.path().join("release.pub").display().to_string();
-    for (number, _) in ended.iter().enumerate().filter(|(_, good)| **good) {
-        let number = format!("number={number}");
-        let verify = ["verify", "--key", &key, "--insecure-ignore-tlog", "-a", &number, &image];
-        tools::Home::new().run(Tool::Cosign2, &verify).success();
+fn what_is_uploaded_nowhere_is_published_nowhere() {
+    let sandbox = Sandbox::new();
+    for published in
+        [&[][..], &["--tlog-upload=false", "--timestamp-server-url=http://127.0.0.1:1"]]
+    {
+        let sign = ["sign", "--yes", "--key", "release.key", "--upload=false", "oci:images:api"];
+        let ended = sandbox.run_with_password(&[&sign[..], published].concat()).expect(64);
+        assert!(ended.stderr.contains("would be published and lost"), "{ended}");
+        assert!(ended.stderr.contains("help: add --tlog-upload=false"), "{ended}");
     }
 }
 

@@ -3,12 +3,13 @@
 //! It has no referrers API, deletes by digest only, and keeps its content in a temporary folder.
 
 use std::fs::{self, File};
-use std::io::Read;
-use std::net::SocketAddr;
+use std::io::{Read, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,9 @@ pub const USER: Credentials = Credentials { user: "ci", password: "pw" };
 
 /// [`USER`] as bcrypt, the only hash that docker-registry takes: `htpasswd -nbB -C 4 ci pw`.
 const HTPASSWD: &str = "ci:$2b$04$abcdefghijklmnopqrstuuyvPXIbu7xe6/CED2DzX8z6Si09MlzlW\n";
+
+/// In the target of the requests that only ask how fast it logs.
+const MARK: &str = "mark-of-the-log";
 
 /// Who may do what.
 #[derive(Clone, Copy, Debug, Default)]
@@ -76,6 +80,8 @@ pub struct DockerRegistry {
     tokens: Option<TokenServer>,
     /// How much of the access log was taken.
     taken: Mutex<usize>,
+    /// How many requests of our own were made to see how fast it logs.
+    marks: AtomicUsize,
 }
 
 impl DockerRegistry {
@@ -97,7 +103,15 @@ impl DockerRegistry {
         fs::write(&file, config.to_string()).unwrap();
         let mut guard = spawn(folder.path(), &file);
         let address = wait_until_up(&mut guard, &folder.path().join("log"));
-        Self { guard, folder, address, options, tokens, taken: Mutex::default() }
+        Self {
+            guard,
+            folder,
+            address,
+            options,
+            tokens,
+            taken: Mutex::default(),
+            marks: AtomicUsize::default(),
+        }
     }
 
     /// Where it listens.
@@ -146,7 +160,8 @@ impl DockerRegistry {
         let mut taken = self.taken.lock().unwrap();
         let log = self.settled_log();
         let complete = log.rfind('\n').map_or(0, |at| at + 1);
-        let requests = log[*taken..complete].lines().filter_map(request_in).collect();
+        let lines = log[*taken..complete].lines().filter(|it| !it.contains(MARK));
+        let requests = lines.filter_map(request_in).collect();
         *taken = complete;
         Requests(requests)
     }
@@ -156,12 +171,25 @@ impl DockerRegistry {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
-    /// A client may have its answer a moment before the line is there: wait until the log stands still.
+    /// A client may have its answer a moment before the line is there. How long that moment is on this machine now, a
+    /// request of our own tells: the log must stand still for twice as long.
     fn settled_log(&self) -> String {
         let read = || fs::read_to_string(self.folder.path().join("access.log")).unwrap();
+        let asked = Instant::now();
+        if self.options.transport == Transport::Plain {
+            let number = self.marks.fetch_add(1, Ordering::Relaxed);
+            let mark = format!("/v2/?{MARK}={number} ");
+            let mut stream = TcpStream::connect(&self.address).unwrap();
+            write!(stream, "GET {mark}HTTP/1.0\r\n\r\n").unwrap();
+            stream.read_to_end(&mut Vec::new()).unwrap();
+            while !read().contains(&mark) {
+                sleep(Duration::from_millis(1));
+            }
+        }
+        let moment = (asked.elapsed() * 2).max(Duration::from_millis(20));
         let mut log = read();
         loop {
-            sleep(Duration::from_millis(20));
+            sleep(moment);
             let again = read();
             if again.len() == log.len() {
                 return log;

@@ -59,6 +59,13 @@ fn check(args: &SignArgs) -> Result<(), Failed> {
     if args.bundle.is_some() && !args.new_bundle_format.on {
         return usage("--bundle writes a sigstore bundle", "add --new-bundle-format");
     }
+    let is_witnessed = args.tlog_upload.on || args.services.timestamp_server_url.is_some();
+    if is_witnessed && !args.upload.on {
+        return usage(
+            "with --upload=false the log entry and the timestamp would be published and lost",
+            "add --tlog-upload=false, without --timestamp-server-url; or upload, and take it with `download signature`",
+        );
+    }
     if args.new_bundle_format.on && args.payload.is_some() {
         return usage(
             "--new-bundle-format signs a statement of its own",
