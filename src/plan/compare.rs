@@ -171,6 +171,16 @@ pub(crate) fn differences(
     Some(differences)
 }
 
+/// Says whether others may build upon `found`: the log entries and timestamps that its signer declares hold, and the
+/// certificate of an identity is valid, or was at a proven time.
+pub(crate) fn is_witnessed(found: &Found, state: &SignerState, now: Timestamp) -> bool {
+    let (profile, held) = (&state.profile, found.evidence);
+    let enough = usize::from(held.log_entries) >= usize::from(profile.transparency_log)
+        && usize::from(held.timestamps) >= profile.timestamps(found.format);
+    let lasts = |it: &Certificate| is_proven(found, it) || now <= it.not_after();
+    enough && (profile.identity.is_none() || found.certificate.as_ref().is_some_and(lasts))
+}
+
 fn is_proven(found: &Found, certificate: &Certificate) -> bool {
     found
         .proven

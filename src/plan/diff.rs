@@ -273,11 +273,13 @@ impl Matching<'_> {
 
     fn unmet_requirement(&self) -> Option<Failure> {
         self.target.requires.iter().find_map(|signer| {
-            if let Some(reason) = self.state(signer).and_then(SignerState::unknown) {
+            let state = self.state(signer);
+            if let Some(reason) = state.and_then(SignerState::unknown) {
                 return Some(reason.clone());
             }
             let signed = self.found.iter().any(|found| {
                 found.signer() == Some(signer)
+                    && state.is_some_and(|it| compare::is_witnessed(found, it, self.options.now))
                     && found
                         .claim
                         .as_ref()

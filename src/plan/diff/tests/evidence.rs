@@ -89,6 +89,18 @@ fn of_two_the_one_whose_evidence_holds_counts() {
 }
 
 #[test]
+fn only_a_signature_whose_evidence_holds_is_what_others_require() {
+    let requires = |log_entries: u16| {
+        let world = trusted(world().wants("release", &[]).has("ci", &[]));
+        let world = world.profile("ci", |it| it.transparency_log = true);
+        evidence(world, 0, log_entries, 0)
+            .with(|world| world.target.requires = vec!["ci".parse().unwrap()])
+    };
+    assert_eq!(requires(0).lines()[0], "x release signature::requires");
+    assert_eq!(requires(1).lines()[0], "+ release");
+}
+
+#[test]
 fn unknown_trust_is_no_missing_entry() {
     let unknown = |signer: &'static str| {
         move |world: &mut World| {
