@@ -4,6 +4,8 @@ use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyPair, SanType};
 
 use super::*;
 use crate::crypto::{Certificate, Chain};
+use crate::plan::SignerTrust;
+use crate::trust::{GithubClaims, IdentityPolicy, Matcher};
 
 /// A certificate for the key of `signer`, valid from a day ago until `until` days from now.
 fn certificate(world: &mut World, signer: &str, until: i64) -> (Certificate, Chain) {
@@ -123,4 +125,29 @@ fn a_certificate_for_another_key_and_a_chain_that_does_not_hold_block() {
     strange.signers.get_mut(&"release".parse::<SignerName>().unwrap()).unwrap().key = key;
     let strange = strange.profile("release", |profile| profile.chain = Some(chain));
     assert_eq!(strange.lines()[0], "x release signature::certificate_chain");
+}
+
+#[test]
+fn an_identity_whose_certificate_ended_without_proof_is_not_what_others_require() {
+    let requires = |until: i64, proven: Option<i64>| {
+        let mut world = world().wants("release", &[]).has("ci", &[]);
+        let (short, _) = certificate(&mut world, "ci", until);
+        world.found[0].certificate = Some(short);
+        world.found[0].proven = proven.map(Timestamp::from_seconds);
+        let state = world.signers.get_mut(&"ci".parse::<SignerName>().unwrap()).unwrap();
+        (state.key, state.trust) = (SignerKey::Identity, SignerTrust::Known(Arc::default()));
+        world
+            .profile("ci", |it| it.identity = Some(Arc::new(anybody())))
+            .with(|world| world.target.requires = vec!["ci".parse().unwrap()])
+            .lines()[0]
+            .clone()
+    };
+    assert_eq!(requires(1, None), "+ release");
+    assert_eq!(requires(-1, Some(NOW - 2 * DAY)), "+ release");
+    assert_eq!(requires(-1, None), "x release signature::requires");
+}
+
+fn anybody() -> IdentityPolicy {
+    let all = || Matcher::pattern("(?s).*").unwrap();
+    IdentityPolicy { issuer: all(), identity: all(), github: GithubClaims::default() }
 }
