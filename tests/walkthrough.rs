@@ -1,5 +1,5 @@
 //! `docs/walkthrough.md`, run from its own code blocks on real registries, with the real cosign as judge.
-#![cfg(feature = "cli")]
+#![cfg(all(feature = "cli", feature = "all-providers"))]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod support;
@@ -10,6 +10,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::Command;
 
+use cryptoki::object::Attribute;
 use support::docker_registry::{Deletion, DockerRegistry, Options};
 use support::fakes::azure::Azure;
 use support::fakes::gcp::{Gcp, RING};
@@ -17,6 +18,7 @@ use support::fakes::gitlab::Gitlab;
 use support::fakes::kubernetes::Kubernetes;
 use support::fakes::service::Service;
 use support::fakes::vault::Vault;
+use support::hsm::{Hsm, Kind, P256, PIN};
 use support::images::{Image, write_layout};
 use support::python_server::PythonServer;
 use support::tools::{self, Tool};
@@ -41,6 +43,9 @@ fn the_walkthrough_works_as_it_is_written() {
     let blocks = blocks(&fs::read_to_string(page).unwrap());
     assert!(blocks.len() > 25, "the page was not read: {blocks:#?}");
 
+    let Some(token) = Hsm::of("the_walkthrough_works_as_it_is_written") else { return };
+    let slot = token.token("release");
+    token.generate(slot, "images", 1, Kind::Curve(P256), Attribute::Sign(true));
     let world = World::start();
     let folder = tempfile::tempdir().unwrap();
     let work = folder.path().join("work");
@@ -137,6 +142,10 @@ impl World {
             ("GITLAB_HOST", self.gitlab.url()),
             ("GITLAB_TOKEN", self.gitlab.state.token.clone()),
             ("KUBECONFIG", file("kubeconfig", &kubeconfig)),
+            ("COSIGN_PKCS11_MODULE_PATH", Tool::SoftHsm.path().display().to_string()),
+            ("COSIGN_PKCS11_PIN", PIN.to_owned()),
+            ("SOFTHSM2_CONF", std::env::var("SOFTHSM2_CONF").unwrap()),
+            ("RUNS", folder.join("plugin-runs").display().to_string()),
             ("VAULT_ADDR", self.vault.url()),
             ("VAULT_TOKEN", self.vault.state.token.clone()),
         ]
@@ -200,7 +209,10 @@ fn programs(folder: &Path) -> std::path::PathBuf {
     let stand_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/gcloud.py");
     let gcloud = format!("#!/bin/sh\nexec '{python}' '{}' \"$@\"\n", stand_in.display());
     let aws = format!("#!/bin/sh\nexec '{python}' -m awscli \"$@\"\n");
-    for (name, content) in [("aws", aws), ("cosign", judge), ("gcloud", gcloud)] {
+    let plugin = include_str!("support/local_plugin.sh").to_owned();
+    for (name, content) in
+        [("aws", aws), ("cosign", judge), ("gcloud", gcloud), ("sigstore-kms-local", plugin)]
+    {
         fs::write(programs.join(name), content).unwrap();
         fs::set_permissions(programs.join(name), fs::Permissions::from_mode(0o755)).unwrap();
     }
