@@ -179,7 +179,7 @@ impl DockerRegistry {
         if self.options.transport == Transport::Plain {
             let number = self.marks.fetch_add(1, Ordering::Relaxed);
             let mark = format!("/v2/?{MARK}={number} ");
-            let mut stream = TcpStream::connect(&self.address).unwrap();
+            let mut stream = TcpStream::connect(self.address).unwrap();
             write!(stream, "GET {mark}HTTP/1.0\r\n\r\n").unwrap();
             stream.read_to_end(&mut Vec::new()).unwrap();
             while !read().contains(&mark) {
