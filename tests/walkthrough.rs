@@ -61,6 +61,7 @@ fn the_walkthrough_works_as_it_is_written() {
         .env_clear()
         .env("HOME", folder.path())
         .env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", programs.display()))
+        .env("SOFTHSM2_CONF", token.configuration())
         .envs(world.variables(folder.path()))
         .output()
         .unwrap();
@@ -144,7 +145,6 @@ impl World {
             ("KUBECONFIG", file("kubeconfig", &kubeconfig)),
             ("COSIGN_PKCS11_MODULE_PATH", Tool::SoftHsm.path().display().to_string()),
             ("COSIGN_PKCS11_PIN", PIN.to_owned()),
-            ("SOFTHSM2_CONF", std::env::var("SOFTHSM2_CONF").unwrap()),
             ("RUNS", folder.join("plugin-runs").display().to_string()),
             ("VAULT_ADDR", self.vault.url()),
             ("VAULT_TOKEN", self.vault.state.token.clone()),

@@ -45,6 +45,11 @@ impl Hsm {
         Some(Self(module))
     }
 
+    /// The file that the module reads, in this process and in those that it starts.
+    pub fn configuration(&self) -> String {
+        std::env::var("SOFTHSM2_CONF").unwrap()
+    }
+
     pub fn token(&self, label: &str) -> Slot {
         let slot = *self.0.get_all_slots().unwrap().last().unwrap();
         let so = AuthPin::from("4321".to_owned());
