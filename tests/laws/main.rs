@@ -437,6 +437,28 @@ fn a_missing_key_is_told_by_its_kind() {
 }
 
 /// What others did meanwhile counts as done, not as a failure.
+/// Law 7, where chance seldom leads: signatures that may go, beside one that cannot be read.
+#[test]
+fn beside_what_cannot_be_read_nothing_goes() {
+    block_on(async {
+        // Twice the wanted one, whose payload nobody asks for, and another.
+        let left_behind = vec![left(0, 0, 0), left(0, 0, 0), left(0, 0, 1)];
+        let world = World::new(&Scenario { left_behind, ..simple(1, Prune::Superseded) });
+        let cleaned = |plan: &Plan| {
+            let changes = plan.targets.iter().flat_map(|it| &it.changes);
+            changes.filter(|it| it.action() == Action::Clean).count()
+        };
+        let (plan, _) = world.plan().await;
+        assert_eq!(cleaned(&plan), 2, "{}", json(&plan));
+        world.store.fail_when(|operation: &Operation| {
+            matches!(operation, Operation::Read(Read::Blob { .. }))
+                .then_some(StoreErrorKind::Unavailable)
+        });
+        let (plan, _) = world.plan().await;
+        assert_eq!(cleaned(&plan), 0, "{}", json(&plan));
+    });
+}
+
 #[test]
 fn what_somebody_else_did_meanwhile_is_not_done_again() {
     block_on(async {
