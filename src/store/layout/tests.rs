@@ -278,26 +278,18 @@ async fn writers_at_once_lose_nothing_of_each_other() {
 
 const CHILD: &str = "COUNTERSIGN_TEST_LAYOUT";
 
-/// Not a test of its own: the process that the next test kills.
+/// Run once more by itself, in the process that it kills.
 #[tokio::test]
-#[ignore = "run by a_killed_writer_leaves_a_whole_layout"]
 #[expect(clippy::disallowed_methods, reason = "the parent tells the folder in this way")]
-async fn writes_until_it_is_killed() {
-    let Some(path) = env::var_os(CHILD) else { return };
-    let repository = layout(Path::new(&path));
-    for turn in 0..10_000 {
-        put(&LayoutStore, &repository, &tag("moving"), format!("{turn}").as_bytes()).await;
-        println!("wrote {turn}");
-    }
-}
-
-#[tokio::test]
 async fn a_killed_writer_leaves_a_whole_layout() {
+    if let Some(path) = env::var_os(CHILD) {
+        return writes_until_it_is_killed(&layout(Path::new(&path))).await;
+    }
     let (folder, repository, digest) = world().await;
     for round in 0..5 {
         let mut child = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "store::layout::tests::writes_until_it_is_killed"])
-            .args(["--ignored", "--nocapture"])
+            .args(["--exact", "store::layout::tests::a_killed_writer_leaves_a_whole_layout"])
+            .arg("--nocapture")
             .env(CHILD, folder.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -315,5 +307,12 @@ async fn a_killed_writer_leaves_a_whole_layout() {
         }
         let first = LayoutStore.resolve(&repository, &tag("1").into()).await.unwrap();
         assert_eq!(first.digest, digest);
+    }
+}
+
+async fn writes_until_it_is_killed(repository: &Repository) {
+    for turn in 0..10_000 {
+        put(&LayoutStore, repository, &tag("moving"), format!("{turn}").as_bytes()).await;
+        println!("wrote {turn}");
     }
 }
